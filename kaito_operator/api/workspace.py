@@ -1,0 +1,222 @@
+"""The Workspace as users write it; its status is in `status.py`."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kaito_operator.api import labels
+from kaito_operator.api.formats import (
+    ImageReference,
+    InstanceType,
+    NodeName,
+    ObjectName,
+    OptionalObjectName,
+    PresetName,
+    PushReference,
+    Strength,
+    TuningMethod,
+    WebAddress,
+    WeightsPath,
+)
+from kaito_operator.api.meta import ApiModel, LabelSelector, ObjectMeta
+from kaito_operator.api.schema import PRESERVE_UNKNOWN, limits
+from kaito_operator.api.status import (
+    BlockedOn,
+    PlanStatus,
+    RejectedInstanceType,
+    TimelineEntry,
+    WorkspaceStatus,
+)
+
+__all__ = [
+    "AdapterSpec",
+    "BlockedOn",
+    "DataDestination",
+    "DataSource",
+    "InferenceSpec",
+    "PlanStatus",
+    "PresetOptions",
+    "PresetSpec",
+    "RejectedInstanceType",
+    "ResourceSpec",
+    "TimelineEntry",
+    "TuningSpec",
+    "Workspace",
+    "WorkspaceStatus",
+]
+
+AccessMode = Literal["public", "private"]
+WeightsFrom = Literal["image", "volumeClaim", "hub"]
+
+
+class ResourceSpec(ApiModel):
+    """The nodes to run on."""
+
+    count: int = Field(
+        default=1,
+        description="Number of nodes. Changing it scales the Workspace.",
+        json_schema_extra=limits(minimum=1, maximum=1000),
+    )
+    instance_type: InstanceType | None = Field(
+        default=None,
+        description="Instance type (VM size) of the nodes. When left out, the cheapest that fits is chosen.",
+    )
+    label_selector: LabelSelector | None = Field(
+        default=None,
+        description="Labels of the nodes that may be used; new nodes get them.",
+    )
+    preferred_nodes: list[NodeName] = Field(
+        default_factory=list,
+        description="Names of existing nodes to use first.",
+        json_schema_extra=limits(maxItems=1000),
+    )
+
+
+class PresetOptions(ApiModel):
+    """Where a preset's weights come from, and how they are loaded."""
+
+    image: ImageReference | None = Field(
+        default=None,
+        description="Image that holds the weights, in place of the preset's own. Needed for private presets.",
+    )
+    image_pull_secrets: list[ObjectName] = Field(
+        default_factory=list,
+        description="Names of the Secrets with which the image is pulled.",
+        json_schema_extra=limits(maxItems=16),
+    )
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Run Python code that comes with the weights. Leave off unless you trust their author.",
+    )
+    model_access_secret: ObjectName | None = Field(
+        default=None, description="Name of a Secret whose key HF_TOKEN holds a token for the model hub."
+    )
+    volume_claim: ObjectName | None = Field(
+        default=None, description="Name of a PersistentVolumeClaim that holds the weights."
+    )
+    weights_path: WeightsPath | None = Field(
+        default=None, description="Path of the weights folder inside the image or the volume."
+    )
+    weights_from: WeightsFrom | None = Field(
+        default=None,
+        description="Where the weights come from. When left out: the volume if one is named, else the image.",
+    )
+
+
+class PresetSpec(ApiModel):
+    """A model that the operator knows how to run."""
+
+    name: PresetName = Field(description="Name of the model.")
+    access_mode: AccessMode = Field(
+        default="public",
+        description="private: the weights come from an image of your own, named in presetOptions.",
+    )
+    preset_options: PresetOptions = Field(
+        default_factory=PresetOptions, description="Where the weights come from, and how they are loaded."
+    )
+
+
+class DataSource(ApiModel):
+    """Where data is read from: exactly one of image, urls and volumeSource."""
+
+    name: str | None = Field(
+        default=None,
+        description="Name of the data. For an adapter it is also the name to ask for in requests.",
+        json_schema_extra=limits(maxLength=253),
+    )
+    urls: list[WebAddress] = Field(
+        default_factory=list,
+        description="Addresses of files to download.",
+        json_schema_extra=limits(maxItems=100),
+    )
+    volume_source: dict[str, Any] | None = Field(
+        default=None,
+        description="Volume that holds the data, as in a pod's volumes, without a name.",
+        json_schema_extra=PRESERVE_UNKNOWN,
+    )
+    image: ImageReference | None = Field(
+        default=None, description="Image that holds the data in its folder /data."
+    )
+    image_pull_secrets: list[ObjectName] = Field(
+        default_factory=list,
+        description="Names of the Secrets with which the image is pulled.",
+        json_schema_extra=limits(maxItems=16),
+    )
+
+
+class DataDestination(ApiModel):
+    """Where a result is written to: exactly one of image and volumeSource."""
+
+    volume_source: dict[str, Any] | None = Field(
+        default=None,
+        description="Volume to write the result to, as in a pod's volumes, without a name.",
+        json_schema_extra=PRESERVE_UNKNOWN,
+    )
+    image: PushReference | None = Field(
+        default=None, description="Reference under which the result is pushed as an image."
+    )
+    image_push_secret: ObjectName | None = Field(
+        default=None, description="Name of the Secret with which the image is pushed. Required with image."
+    )
+
+
+class AdapterSpec(ApiModel):
+    """A LoRA adapter to load on top of the model."""
+
+    source: DataSource | None = Field(
+        default=None, description="Where the adapter comes from. Required; needs a name and an image."
+    )
+    strength: Strength | None = Field(
+        default=None,
+        description='How strongly the adapter acts: a number from 0 to 1 as text. "1.0" when left out.',
+    )
+
+
+class InferenceSpec(ApiModel):
+    """What to serve: exactly one of preset and template."""
+
+    preset: PresetSpec | None = Field(default=None, description="A model that the operator knows how to run.")
+    template: dict[str, Any] | None = Field(
+        default=None,
+        description="A pod template of your own, run as it is.",
+        json_schema_extra=PRESERVE_UNKNOWN,
+    )
+    adapters: list[AdapterSpec] = Field(
+        default_factory=list,
+        description="LoRA adapters to load on top of the preset, at most 10.",
+        json_schema_extra=limits(maxItems=10),
+    )
+
+
+class TuningSpec(ApiModel):
+    """What to fine-tune, on which data, and where the result goes."""
+
+    preset: PresetSpec | None = Field(default=None, description="The model to start from. Required.")
+    method: TuningMethod | None = Field(
+        default=None, description="How to tune: lora or qlora, in any case. Required."
+    )
+    config: OptionalObjectName | None = Field(
+        default=None,
+        description="Name of a ConfigMap with the key training_config.yaml. Default: that of the method.",
+    )
+    input: DataSource | None = Field(default=None, description="The data to tune on. Required.")
+    output: DataDestination | None = Field(
+        default=None, description="Where the adapter is written to. Required."
+    )
+
+
+class Workspace(ApiModel):
+    """A model to serve or to tune: exactly one of inference and tuning.
+
+    `Workspace.model_validate(body)` reads every object that the API server may hold.
+    """
+
+    api_version: str = labels.API_VERSION
+    kind: str = labels.KIND
+    metadata: ObjectMeta
+    resource: ResourceSpec | None = Field(default=None, description="The nodes to run on.")
+    inference: InferenceSpec | None = Field(default=None, description="What to serve.")
+    tuning: TuningSpec | None = Field(default=None, description="What to fine-tune.")
+    status: WorkspaceStatus | None = Field(
+        default=None, description="What is, as the operator last saw it. Only the operator writes it."
+    )

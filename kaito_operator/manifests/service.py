@@ -1,0 +1,32 @@
+"""The Service that clients call: the Workspace's name, port 80, only pods that are ready."""
+
+from kaito_operator.api import labels
+from kaito_operator.api.meta import ObjectMeta
+from kaito_operator.manifests.ownership import Obj, child_metadata, sealed
+
+SERVER_PORT = 5000
+TORCH_PORT = 29500
+
+
+def service(owner: ObjectMeta) -> Obj:
+    """v0.3.0's ports and names; a LoadBalancer while the annotation kaito.sh/enablelb is "True"."""
+    balanced = owner.annotations.get(labels.ANNOTATION_ENABLE_LB) == "True"
+    return sealed(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": child_metadata(owner),
+            "spec": {
+                "type": "LoadBalancer" if balanced else "ClusterIP",
+                "selector": {labels.LABEL_WORKSPACE: owner.name},
+                "ports": [
+                    _port("http", 80, SERVER_PORT),
+                    _port("torch", TORCH_PORT, TORCH_PORT),
+                ],
+            },
+        }
+    )
+
+
+def _port(name: str, port: int, target: int) -> Obj:
+    return {"name": name, "protocol": "TCP", "port": port, "targetPort": target}

@@ -1,0 +1,1 @@
+"""Layer 4, pure: Workspace and Observed to a Decision."""

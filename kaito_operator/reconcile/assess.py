@@ -1,0 +1,197 @@
+"""From what is observed to what is true: is each replica on a node, does each answer, and if not, why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
+from kaito_operator.api.reasons import REASONS, Finding, Phase, finding
+from kaito_operator.api.status import PlanStatus
+from kaito_operator.api.workspace import ResourceSpec, Workspace
+from kaito_operator.manifests.render import Rendered
+from kaito_operator.manifests.weights import Delivery
+from kaito_operator.planner.plan import ClaimWeights, HubWeights, ImageWeights, Plan
+from kaito_operator.reconcile import nodes, pods
+from kaito_operator.reconcile.diagnosis import (
+    Expectations,
+    Surroundings,
+    diagnose_pod,
+    diagnose_workload,
+)
+from kaito_operator.reconcile.observed import Obj, Observed
+from kaito_operator.reconcile.status import Assessment
+
+# Of several pods the worst tells: what is blocked before what waits, earlier layers before later ones.
+_ORDER = {code: position for position, code in enumerate(REASONS)}
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The pods of one workload, sorted by what they mean.
+
+    Attributes:
+        current: of the present template, alive.
+        ready: those of `current` that answer.
+        older: of earlier templates, alive.
+    """
+
+    current: tuple[Obj, ...]
+    ready: tuple[Obj, ...]
+    older: tuple[Obj, ...]
+
+
+def plan_status(plan: Plan, way: Delivery | None) -> PlanStatus:
+    """The plan as the status tells it."""
+    return PlanStatus(
+        nodes=plan.replicas,
+        gpus=plan.gpus_per_pod,
+        weights_bytes=plan.memory.weights_bytes if plan.memory else None,
+        kv_cache_bytes_per_token=plan.memory.kv_cache_bytes_per_token if plan.memory else None,
+        memory_bytes=plan.memory.total_bytes if plan.memory else None,
+        weights_from=way,
+        weights_source=_weights_source(plan),
+        facts_source="; ".join(plan.preset.sources)[:1024] if plan.preset else None,
+        expected_seconds_to_ready=plan.timing.ready_s or None,
+    )
+
+
+def _weights_source(plan: Plan) -> str | None:
+    match plan.weights:
+        case ImageWeights(image=image, path=path):
+            return f"{image} {path}"
+        case ClaimWeights(claim=claim, path=path):
+            return f"{claim} {path}".strip()
+        case HubWeights(repository=repository, revision=revision):
+            return f"{repository}@{revision}"
+        case None:
+            return None
+
+
+def replicas_of(observed: Observed, template_hash: str) -> Replicas:
+    """Sort the Workspace's pods."""
+    alive = pods.live_pods(observed.pods)
+    current = tuple(p for p in alive if pods.is_current(p, template_hash))
+    older = tuple(p for p in alive if not pods.is_current(p, template_hash) and not pods.is_finished(p))
+    return Replicas(current, tuple(p for p in current if _answers(p, observed)), older)
+
+
+def _answers(pod: Obj, observed: Observed) -> bool:
+    """Ready, and on a node that is: a lost node's pods keep their last word for minutes."""
+    if not pods.is_ready(pod):
+        return False
+    name = pods.node_of(pod)
+    node = next((n for n in observed.nodes if n["metadata"]["name"] == name), None)
+    return node is None or nodes.is_ready(node)
+
+
+def assess(
+    workspace: Workspace,
+    plan: Plan,
+    plan_status: PlanStatus,
+    rendered: Rendered,
+    observed: Observed,
+    now: datetime,
+) -> Assessment:
+    """What is true of a Workspace whose children are rendered."""
+    replicas = replicas_of(observed, rendered.template_hash)
+    around = surroundings(workspace, plan, observed, now)
+    used = sorted({pods.node_of(p) for p in (*replicas.current, *replicas.older)} - {""})
+    placed = [p for p in replicas.current if _is_placed(p, around)]
+    return Assessment(
+        finding=_finding(workspace, plan, replicas, observed, around),
+        resource_ready=len(placed) >= plan.replicas,
+        worker_nodes=tuple(used),
+        instance_type=_instance_type(workspace, used, around),
+        plan=plan_status,
+        expected=_expected(plan),
+    )
+
+
+def surroundings(workspace: Workspace, plan: Plan, observed: Observed, now: datetime) -> Surroundings:
+    """What the diagnosis may look at."""
+    resource = workspace.resource or ResourceSpec()
+    selector = resource.label_selector.as_labels() if resource.label_selector else {}
+    return Surroundings(
+        namespace=workspace.metadata.namespace,
+        selector=selector,
+        instance_type=resource.instance_type,
+        candidates=tuple(nodes.matching_nodes(observed.nodes, selector, resource.instance_type)),
+        by_name={str(n["metadata"]["name"]): n for n in observed.nodes},
+        gpus=plan.gpus_per_pod,
+        expected=Expectations(plan.timing.start_s, plan.timing.load_s, plan.timing.limit_s),
+        now=now,
+    )
+
+
+def stuck_pods(observed: Observed, rendered: Rendered) -> Sequence[Obj]:
+    """The pods of the present template that are not ready."""
+    replicas = replicas_of(observed, rendered.template_hash)
+    return [p for p in replicas.current if p not in replicas.ready and not pods.is_finished(p)]
+
+
+def _finding(
+    workspace: Workspace, plan: Plan, replicas: Replicas, observed: Observed, around: Surroundings
+) -> Finding | None:
+    if len(replicas.ready) >= plan.replicas and not replicas.older:
+        return None
+    found = [
+        diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around)
+        for pod in replicas.current
+        if pod not in replicas.ready and not _is_replaced(pod, replicas)
+    ]
+    blocked = [f for f in found if f.blocked]
+    if blocked:
+        return _worst(blocked)
+    if not replicas.current and (trouble := _no_pods(workspace, observed)):
+        return trouble
+    if replicas.older or replicas.ready:
+        return finding(
+            "RollingOut",
+            ready=str(len(replicas.ready)),
+            wanted=str(plan.replicas),
+            name=workspace.metadata.name,
+            namespace=workspace.metadata.namespace,
+        )
+    return _worst(found) if found else finding("PodScheduling")
+
+
+def _is_replaced(pod: Obj, replicas: Replicas) -> bool:
+    """A pod that has ended, as an evicted one, says nothing once others have taken its place."""
+    return pods.is_finished(pod) and any(not pods.is_finished(other) for other in replicas.current)
+
+
+def _no_pods(workspace: Workspace, observed: Observed) -> Finding | None:
+    workload = observed.children.get("Deployment")
+    if workload is None:
+        return None
+    return diagnose_workload(workload, workspace.metadata.namespace, workspace.metadata.name)
+
+
+def _worst(found: Sequence[Finding]) -> Finding:
+    return min(found, key=lambda f: (not f.blocked, _ORDER[f.reason.code], f.message))
+
+
+def _is_placed(pod: Obj, around: Surroundings) -> bool:
+    node = around.by_name.get(pods.node_of(pod))
+    return bool(pods.node_of(pod)) and (node is None or nodes.is_ready(node))
+
+
+def _instance_type(workspace: Workspace, used: Sequence[str], around: Surroundings) -> str | None:
+    """Asked for, or else what the nodes in use are."""
+    if workspace.resource and workspace.resource.instance_type:
+        return workspace.resource.instance_type
+    for name in used:
+        if own := around.by_name.get(name, {}).get("metadata", {}).get("labels", {}).get(LABEL_INSTANCE_TYPE):
+            return str(own)
+    return None
+
+
+def _expected(plan: Plan) -> dict[Phase, int]:
+    """Planned seconds by phase; none for a template, of which nothing is known."""
+    timing = plan.timing
+    phases: dict[Phase, int] = {
+        "Scheduling": timing.scheduling_s,
+        "Starting": timing.start_s,
+        "Loading": timing.load_s,
+    }
+    return {phase: seconds for phase, seconds in phases.items() if seconds}

@@ -1,0 +1,158 @@
+"""From what was found to the Workspace's status: phase, conditions, blockedOn, timeline.
+
+Equal findings give an equal status, so that nothing is written while nothing changes: no counters, no
+"seconds so far", and times only where something turned.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kaito_operator.api import conditions as kinds
+from kaito_operator.api import reasons
+from kaito_operator.api.conditions import Condition, ConditionStatus, set_condition
+from kaito_operator.api.reasons import Finding, Phase
+from kaito_operator.api.status import BlockedOn, PlanStatus, TimelineEntry, WorkspaceStatus
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.reconcile.decision import EventDraft
+
+_TIMELINE_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is true of a Workspace now.
+
+    Attributes:
+        finding: what it waits for; None when it is ready.
+        resource_ready: every pod has a ready node.
+        worker_nodes: the nodes of its pods, sorted.
+        instance_type: asked for, chosen, or read from its nodes.
+        plan: what was worked out; None when there is no plan.
+        expected: seconds that each phase is planned to take.
+    """
+
+    finding: Finding | None
+    resource_ready: bool = False
+    worker_nodes: tuple[str, ...] = ()
+    instance_type: str | None = None
+    plan: PlanStatus | None = None
+    expected: Mapping[Phase, int] | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the finding belongs to."""
+        return "Ready" if self.finding is None else self.finding.reason.phase
+
+
+def build_status(workspace: Workspace, now_true: Assessment, now: datetime) -> WorkspaceStatus:
+    """The status that says `now_true`, keeping the times of what did not turn."""
+    old = workspace.status or WorkspaceStatus()
+    return WorkspaceStatus(
+        worker_nodes=list(now_true.worker_nodes),
+        conditions=_conditions(workspace, old, now_true, now),
+        phase=now_true.phase,
+        instance_type=now_true.instance_type,
+        blocked_on=_blocked_on(old, now_true.finding, now),
+        timeline=_timeline(old, now_true, now),
+        plan=now_true.plan,
+        observed_generation=workspace.metadata.generation,
+    )
+
+
+def status_patch(old: Mapping[str, Any] | None, new: WorkspaceStatus) -> dict[str, Any] | None:
+    """The new status as a merge patch; None when the stored one says the same already.
+
+    Fields that the new status no longer has are set to null, as a merge patch needs it.
+    """
+    wanted = new.to_dict()
+    stored = dict(old or {})
+    if stored == wanted:
+        return None
+    return _with_nulls(stored, wanted)
+
+
+def _with_nulls(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = {key: None for key in stored if key not in wanted}
+    for key, value in wanted.items():
+        before = stored.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            patch[key] = _with_nulls(before, value)
+        else:
+            patch[key] = value
+    return patch
+
+
+def transitions(workspace: Workspace, new: WorkspaceStatus) -> tuple[EventDraft, ...]:
+    """The Event to be posted when the phase or its reason changed; none otherwise."""
+    old = workspace.status or WorkspaceStatus()
+    old_reason = old.blocked_on.reason if old.blocked_on else None
+    blocked = new.blocked_on
+    if (old.phase, old_reason) == (new.phase, blocked.reason if blocked else None):
+        return ()
+    if blocked is None:
+        return (EventDraft("Normal", "WorkspaceReady", _ready_message(new)),)
+    if new.phase == "Blocked":
+        return (EventDraft("Warning", blocked.reason, f"{blocked.message} {blocked.next_action}"[:1024]),)
+    return (EventDraft("Normal", blocked.reason, blocked.message[:1024]),)
+
+
+def _ready_message(status: WorkspaceStatus) -> str:
+    nodes = ", ".join(status.worker_nodes)
+    return f"The model answers on {nodes}." if nodes else "The model answers."
+
+
+def _conditions(
+    workspace: Workspace, old: WorkspaceStatus, now_true: Assessment, now: datetime
+) -> list[Condition]:
+    generation = workspace.metadata.generation
+    result = list(old.conditions)
+
+    def put(kind: str, status: ConditionStatus, reason: str, message: str) -> None:
+        nonlocal result
+        new = Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            last_transition_time=now,
+            observed_generation=generation,
+        )
+        result = set_condition(result, new)
+
+    found = now_true.finding
+    said = f"{found.message} {found.next_action}" if found else ""
+    if now_true.resource_ready:
+        put(kinds.RESOURCE_READY, "True", reasons.RESOURCE_READY_REASON, reasons.RESOURCE_READY_MESSAGE)
+    elif found:
+        put(kinds.RESOURCE_READY, "False", found.reason.code, said)
+    if found is None:
+        put(kinds.INFERENCE_READY, "True", reasons.INFERENCE_READY_REASON, reasons.INFERENCE_READY_MESSAGE)
+        put(kinds.WORKSPACE_READY, "True", reasons.WORKSPACE_READY_REASON, reasons.WORKSPACE_READY_MESSAGE)
+    else:
+        if workspace.inference is not None:
+            put(kinds.INFERENCE_READY, "False", found.reason.code, said)
+        put(kinds.WORKSPACE_READY, "False", found.reason.code, said)
+    return result
+
+
+def _blocked_on(old: WorkspaceStatus, found: Finding | None, now: datetime) -> BlockedOn | None:
+    if found is None:
+        return None
+    same = old.blocked_on is not None and old.blocked_on.reason == found.reason.code
+    since = old.blocked_on.since if same and old.blocked_on else now
+    return BlockedOn(
+        reason=found.reason.code, message=found.message, next_action=found.next_action, since=since
+    )
+
+
+def _timeline(old: WorkspaceStatus, now_true: Assessment, now: datetime) -> list[TimelineEntry]:
+    timeline = list(old.timeline)
+    if timeline and timeline[-1].phase == now_true.phase:
+        return timeline
+    if timeline and timeline[-1].ended_at is None:
+        timeline[-1] = timeline[-1].model_copy(update={"ended_at": now})
+    expected = (now_true.expected or {}).get(now_true.phase)
+    timeline.append(TimelineEntry(phase=now_true.phase, started_at=now, expected_seconds=expected))
+    return timeline[-_TIMELINE_LENGTH:]

@@ -1,0 +1,88 @@
+"""Every setting of the operator, read once from the environment into one frozen object."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+class SettingError(ValueError):
+    """A setting is missing or cannot be used; the text names it and what to write."""
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What the rendered pods need to know of this installation.
+
+    Attributes:
+        runtime_image: reference of the inference image, with a tag or digest.
+        project_registry: registry that holds our own weights images (rows with `registry: project`);
+            empty means there is none, and those presets are fetched from the hub.
+        preset_registry: replaces the registry of public preset images, for mirrors;
+            empty keeps the rows' own.
+        hub_endpoint: base URL of a Hugging Face compatible hub.
+        image_volumes: "auto" asks the cluster, "on" and "off" decide by hand.
+    """
+
+    runtime_image: str
+    project_registry: str = ""
+    preset_registry: str = ""
+    hub_endpoint: str = "https://huggingface.co"
+    image_volumes: str = "auto"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The operator process: where it runs, how it elects, how hard it may work."""
+
+    runtime: RuntimeSettings
+    namespace: str = "kaito-system"
+    identity: str = "kaito-operator"
+    http_port: int = 8080
+    workers: int = 16
+    log_level: str = "INFO"
+    provisioning: str = "none"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read all settings.
+
+        Raises:
+            SettingError: naming the variable, what it holds and what it may hold.
+        """
+        image = environ.get("KAITO_RUNTIME_IMAGE", "")
+        if not image:
+            msg = "KAITO_RUNTIME_IMAGE is not set: give the reference of the inference image, with its tag"
+            raise SettingError(msg)
+        runtime = RuntimeSettings(
+            runtime_image=image,
+            project_registry=environ.get("KAITO_PROJECT_REGISTRY", ""),
+            preset_registry=environ.get("PRESET_REGISTRY_NAME", ""),
+            hub_endpoint=environ.get("KAITO_HUB_ENDPOINT", "https://huggingface.co"),
+            image_volumes=_choice(environ, "KAITO_IMAGE_VOLUMES", ("auto", "on", "off")),
+        )
+        return cls(
+            runtime=runtime,
+            namespace=environ.get("KAITO_NAMESPACE", "kaito-system"),
+            identity=environ.get("KAITO_IDENTITY") or environ.get("HOSTNAME", "kaito-operator"),
+            http_port=_integer(environ, "KAITO_HTTP_PORT", 8080),
+            workers=_integer(environ, "KAITO_WORKERS", 16),
+            log_level=environ.get("KAITO_LOG_LEVEL", "INFO"),
+            provisioning=_choice(environ, "KAITO_PROVISIONING", ("none",)),
+        )
+
+
+def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isdecimal():
+        msg = f"{name} is {text!r}: write a whole number such as {default}"
+        raise SettingError(msg)
+    return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    text = environ.get(name, allowed[0])
+    if text not in allowed:
+        msg = f"{name} is {text!r}: write one of {', '.join(allowed)}"
+        raise SettingError(msg)
+    return text

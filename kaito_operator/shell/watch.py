@@ -1,0 +1,196 @@
+"""kopf at the edge: watch events go into the stores and wake the Workspaces they concern. Nothing else.
+
+Only `index` and `event` handlers are registered: they are the ones that never write to an object. The
+index functions fill the stores (kopf runs them for all kinds before the first event handler, which is
+the wait for a complete first picture) and return None, so kopf's own indices stay empty.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from time import monotonic
+from typing import Any
+
+import kopf
+
+from kaito_operator.api import labels
+from kaito_operator.kube.login import connection_info
+from kaito_operator.shell.store import Obj, Store
+from kaito_operator.shell.stores import Stores, WorkspaceKey, owner_key
+from kaito_operator.shell.workqueue import WorkQueue
+
+Owners = Callable[[Obj | None], set[WorkspaceKey]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one watch event did to a store.
+
+    Attributes:
+        old, new: the object before and after; both None when nothing that matters changed.
+        known: the object was there before.
+    """
+
+    old: Obj | None = None
+    new: Obj | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A watched kind.
+
+    Attributes:
+        owners: the Workspaces that an object of this kind concerns.
+        selector: label that the API server filters by; None watches all objects.
+    """
+
+    group_version: str
+    plural: str
+    store: Store
+    owners: Owners
+    selector: str | None = None
+    changes: dict[str, Change] = field(default_factory=dict)
+
+    @property
+    def selector_key(self) -> tuple[str, str]:
+        """(group/version, plural), as kopf names kinds."""
+        return self.group_version, self.plural
+
+
+def watched_kinds(stores: Stores) -> tuple[Kind, ...]:
+    """Every kind of which a decision is taken."""
+    ours = labels.LABEL_WORKSPACE
+
+    def itself(obj: Obj | None) -> set[WorkspaceKey]:
+        return {(obj["metadata"]["namespace"], obj["metadata"]["name"])} if obj else set()
+
+    def child(obj: Obj | None) -> set[WorkspaceKey]:
+        owner = owner_key(obj)
+        return {owner} if owner else set()
+
+    def node(obj: Obj | None) -> set[WorkspaceKey]:
+        return stores.workspaces_on_node(obj["metadata"]["name"]) if obj else set()
+
+    return (
+        Kind(labels.API_VERSION, labels.PLURAL, stores.workspaces, itself),
+        Kind("apps/v1", "deployments", stores.deployments, child, ours),
+        Kind("v1", "services", stores.services, child, ours),
+        Kind("v1", "pods", stores.pods, child, ours),
+        Kind("v1", "nodes", stores.nodes, node),
+    )
+
+
+class Backoffs:
+    """Pauses between tries of a watch, for ever: a watch that gives up would end the process.
+
+    A class, because kopf starts over with each request and would find a generator used up.
+    """
+
+    def __iter__(self) -> Any:  # noqa: ANN401 - kopf accepts any iterable of seconds
+        """0.2 s first, then at most 5 s, so that recovery is quick."""
+        return chain((0.2, 0.5, 1.0, 2.0, 3.0), repeat(5.0))
+
+
+def watch_settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
+    """Kopf as a list-and-watch library: no peering, no Events, no annotations."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.persistence.finalizer = labels.FINALIZER
+    settings.watching.server_timeout = 300  # integers: the API server refuses 300.0
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 10
+    settings.watching.reconnect_backoff = 0.1
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    settings.networking.error_backoffs = Backoffs()
+    settings.queueing.idle_timeout = 2.0
+    for kind in kinds:
+        if kind.selector:
+            settings.watching.label_selectors[kind.selector_key] = kind.selector
+    return settings
+
+
+class Watch:
+    """Wires watch events to stores and queue.
+
+    Args:
+        synced: set once every kind has been listed; kopf runs no event handler before that.
+        on_relist: called with a kind that is listed again; deletions may have been missed meanwhile,
+            so a sweep is due.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        queue: WorkQueue[WorkspaceKey],
+        synced: asyncio.Event,
+        on_relist: Callable[[Kind], None],
+    ) -> None:
+        self.stores = stores
+        self.kinds = watched_kinds(stores)
+        self._queue = queue
+        self._synced = synced
+        self._on_relist = on_relist
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """The handlers, in a registry of our own."""
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's arguments
+            return connection_info()
+
+        for kind in self.kinds:
+            self._register(registry, kind)
+        return registry
+
+    def _register(self, registry: kopf.OperatorRegistry, kind: Kind) -> None:
+        # Coroutines, though they await nothing: kopf runs plain functions in threads, out of order.
+        @kopf.index(*kind.selector_key, id=f"store-{kind.plural}", registry=registry)
+        async def store(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - kopf's arguments
+            self.take(kind, dict(body))
+
+        @kopf.on.event(*kind.selector_key, id=f"event-{kind.plural}", registry=registry)
+        async def event(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: ANN401 - as above
+            self.announce(kind, type, dict(body))
+
+    def take(self, kind: Kind, body: Obj) -> None:
+        """Put the object into its store and remember what changed, for `announce`."""
+        old, changed = kind.store.put(body, at=monotonic())
+        if kind.store is self.stores.pods:
+            self.stores.index_pod(body)
+        known = old is not None
+        change = Change(known=known)
+        if changed:
+            new = kind.store.get(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+            change = Change(old, new, known)
+        kind.changes[body["metadata"]["uid"]] = change
+
+    def announce(self, kind: Kind, event: str | None, body: Obj) -> None:
+        """Wake the Workspaces that the change concerns: those of the old and of the new labels."""
+        self._synced.set()
+        kind.store.last_event_at = monotonic()
+        change = kind.changes.pop(body["metadata"]["uid"], Change())
+        if event == "DELETED":
+            change = Change(old=self.forget(kind, body))
+        elif event is None and change.known:
+            self._on_relist(kind)
+        for key in kind.owners(change.old) | kind.owners(change.new):
+            self._queue.add(key, urgent=event is not None)
+
+    def forget(self, kind: Kind, body: Obj) -> Obj | None:
+        """Drop a deleted object from its store."""
+        gone = kind.store.delete(body["metadata"])
+        if gone is not None:
+            self.forgotten(kind, gone)
+        return gone
+
+    def forgotten(self, kind: Kind, gone: Obj) -> None:
+        """Drop what was remembered beside an object that left its store."""
+        if kind.store is self.stores.pods:
+            self.stores.forget_pod(gone)
+        if kind.store is self.stores.workspaces:
+            self.stores.forget_workspace((gone["metadata"]["namespace"], gone["metadata"]["name"]))

@@ -1,0 +1,236 @@
+"""The catalog: every model that can be named, read once from models.yaml and checked.
+
+A wrong row stops the program at its start with a message that names the row and the field; after that the
+catalog is frozen and trusted.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from typing_extensions import override
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+WeightsFormat = Literal["safetensors", "bin", "pth"]
+"""Files of a checkpoint: safetensors; PyTorch's pickled *.bin shards; Meta's own *.pth with params.json."""
+
+PROJECT_REGISTRY: Final = "project"
+"""As the registry of a weights image: whichever registry this installation keeps our own images in."""
+
+_RESOURCE: Final = "models.yaml"
+
+PresetName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=63)]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9][\w.-]*)+$")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,127}$")]
+
+
+class CatalogError(ValueError):
+    """The table cannot be used; the message names the row, the field and what is wrong with it."""
+
+
+class Row(BaseModel):
+    """A piece of the table: frozen, no unknown keys, no guessing of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Architecture(Row):
+    """What the memory formulas need to know of a decoder-only transformer.
+
+    Attributes:
+        attention_heads: query heads of a layer.
+        kv_heads: key and value heads of a layer; fewer than query heads when groups share them.
+        head_dim: numbers in one head's key (or value) of one token.
+        max_context_tokens: prompt and answer together, as the model was trained for.
+        tied_embeddings: the output matrix is the input embedding.
+    """
+
+    layers: PositiveInt
+    hidden_size: PositiveInt
+    attention_heads: PositiveInt
+    kv_heads: PositiveInt
+    head_dim: PositiveInt
+    vocab_size: PositiveInt
+    max_context_tokens: PositiveInt
+    tied_embeddings: bool
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.attention_heads % self.kv_heads:
+            msg = f"kv_heads {self.kv_heads} does not divide attention_heads {self.attention_heads}"
+            raise ValueError(msg)
+        return self
+
+
+class HubRepository(Row):
+    """Where the weights are on a Hugging Face compatible hub.
+
+    Attributes:
+        revision: the commit, 40 hexadecimal digits, so that the same bytes come every time.
+        gated: a token of somebody who accepted the terms is needed; None when that is not known.
+    """
+
+    id: RepositoryId
+    revision: Revision
+    gated: bool | None
+    format: WeightsFormat
+
+
+class WeightsImage(Row):
+    """The image whose files are the weights.
+
+    Attributes:
+        registry: host and path prefix; PROJECT_REGISTRY for the installation's own; None when every user
+            has to bring the image, because the licence lets nobody publish it. Then repository and tag are
+            None too.
+        path: folder of the weights inside the image; for a user's image, where v0.3.0's build puts it.
+    """
+
+    registry: str | None = None
+    repository: str | None = None
+    tag: Tag | None = None
+    path: AbsolutePath
+    format: WeightsFormat
+
+    @model_validator(mode="after")
+    def _names_an_image_or_none(self) -> Self:
+        if len({self.registry is None, self.repository is None, self.tag is None}) > 1:
+            msg = "registry, repository and tag belong together: give all, or none for a user's own image"
+            raise ValueError(msg)
+        return self
+
+
+class Weights(Row):
+    """The checkpoint. `bytes` is its size in files, which is what is pulled and read."""
+
+    bytes: PositiveInt
+    image: WeightsImage
+
+
+class Preset(Row):
+    """One model that can be named in a Workspace.
+
+    Attributes:
+        licence: SPDX identifier, or the licence's name where SPDX has none.
+        parameters: distinct numbers of the model; a tied matrix counts once.
+        dtype: type of the stored weights, in which a GPU runs them.
+        chat: the tokenizer of the pinned revision has a chat template.
+        gpus: that v0.3.0 asks for, over all nodes; 0 runs on the CPU.
+        world_size: processes of v0.3.0's process group; 0 where it starts none.
+        distributed: v0.3.0 can spread it over several nodes.
+        tuning: it can be the base of a fine-tuning.
+        readiness_minutes: how long v0.3.0 waits for it to become ready.
+        disk_gib: that a node needs for it.
+        sources: where each fact is from; models.yaml explains the words.
+    """
+
+    name: PresetName
+    family: str
+    licence: str
+    parameters: PositiveInt
+    dtype: Dtype
+    chat: bool
+    architecture: Architecture
+    hub: HubRepository
+    weights: Weights
+    gpus: Annotated[int, Field(ge=0, le=1024)]
+    world_size: Annotated[int, Field(ge=0, le=1024)]
+    distributed: bool
+    tuning: bool
+    readiness_minutes: PositiveInt
+    disk_gib: PositiveInt
+    sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+
+    @property
+    def private(self) -> bool:
+        """No public image exists: the user has to bring the weights."""
+        return self.weights.image.registry is None
+
+    @model_validator(mode="after")
+    def _world_fits_gpus(self) -> Self:
+        if self.distributed and self.world_size != self.gpus:
+            msg = f"a distributed model runs one process per GPU: {self.world_size} is not {self.gpus}"
+            raise ValueError(msg)
+        return self
+
+
+class Catalog(Mapping[str, Preset]):
+    """The presets by name; upper and lower case are the same, as in v0.3.0."""
+
+    def __init__(self, presets: tuple[Preset, ...]) -> None:
+        """Index the rows.
+
+        Raises:
+            CatalogError: two rows have one name.
+        """
+        by_name = {preset.name: preset for preset in presets}
+        if len(by_name) != len(presets):
+            names = [preset.name for preset in presets]
+            msg = f"{_RESOURCE}: more than one row is named {max(names, key=names.count)}; remove one"
+            raise CatalogError(msg)
+        self._by_name: Final = MappingProxyType(by_name)
+
+    @override
+    def __getitem__(self, name: str) -> Preset:
+        return self._by_name[name.lower()]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def nearest(self, name: str, count: int = 3) -> tuple[str, ...]:
+        """The names most like this one, best first; fewer only when the catalog has fewer.
+
+        Of `owner/model` only the model is compared, since presets carry no owner.
+        """
+        wanted = name.lower().rpartition("/")[2]
+        return tuple(difflib.get_close_matches(wanted, list(self), n=count, cutoff=0.0))
+
+
+@cache
+def load_catalog() -> Catalog:
+    """The catalog that is part of this package; read and checked on the first call only.
+
+    Raises:
+        CatalogError: a row is wrong.
+    """
+    return parse_catalog(resources.files("presets").joinpath(_RESOURCE).read_text(encoding="utf-8"))
+
+
+def parse_catalog(text: str) -> Catalog:
+    """The catalog from the text of a models.yaml.
+
+    Raises:
+        CatalogError: the text is no YAML, has another shape, or a row is wrong.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        msg = f"{_RESOURCE} is not YAML: {error}"
+        raise CatalogError(msg) from error
+    rows = document.get("models") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(rows, list) or not rows:
+        msg = f"{_RESOURCE} needs exactly one key, `models`, with a list of rows"
+        raise CatalogError(msg)
+    return Catalog(tuple(_parse_row(number, row) for number, row in enumerate(rows, start=1)))
+
+
+def _parse_row(number: int, row: object) -> Preset:
+    try:
+        return Preset.model_validate(row)
+    except ValidationError as error:
+        name = row.get("name") if isinstance(row, dict) else None
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'row'}: {e['msg']}" for e in error.errors())
+        msg = f"{_RESOURCE}, row {number} ({name}): {faults}"
+        raise CatalogError(msg) from error

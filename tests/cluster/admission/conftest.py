@@ -1,0 +1,33 @@
+"""The API server that the admission tables are sent to."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+
+from tests.cluster.admission.server import Server
+
+NAMESPACE = "admission-tables"
+
+
+@pytest.fixture(scope="session")
+def admission_api() -> Iterator[Server]:
+    """The server of KAITO_TEST_KUBECONFIG, or else of the local cluster."""
+    path = Path(os.environ.get("KAITO_TEST_KUBECONFIG", ".local/kubeconfig"))
+    if not path.exists():
+        pytest.fail(f"{path} does not exist: run `make cluster`, or name a cluster in KAITO_TEST_KUBECONFIG")
+    settings = client.Configuration()
+    config.load_kube_config(config_file=str(path), client_configuration=settings)
+    with client.ApiClient(settings) as api:
+        yield Server(api)
+
+
+@pytest.fixture(scope="session")
+def namespace(admission_api: Server) -> Iterator[str]:
+    """A namespace for these tests alone."""
+    name = f"{NAMESPACE}-{os.getpid()}"
+    admission_api.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    admission_api.send("DELETE", f"/api/v1/namespaces/{name}")

@@ -1,0 +1,96 @@
+"""The admission tables as rows: manifests made from a base and a few dotted paths."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Manifest = dict[str, Any]
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim about what the API server admits; `refused` is part of its message, None if it accepts."""
+
+    name: str
+    manifest: Manifest
+    change: Manifest = field(default_factory=dict)
+    refused: str | None = None
+
+
+def create_rows() -> list[Row]:
+    """The objects that users create, the examples among them."""
+    examples = [
+        Row(f"the example {path.name}", yaml.safe_load(path.read_text(encoding="utf-8")))
+        for path in sorted(EXAMPLES.rglob("*.yaml"))
+    ]
+    return _load("create.yaml") + examples
+
+
+def update_rows() -> list[Row]:
+    """The changes that users make."""
+    return _load("update.yaml")
+
+
+def stored_rows() -> list[Row]:
+    """Objects that only v0.3.0's CRD let in, and changes that would make each of them worse."""
+    return _load("stored.yaml")
+
+
+def _load(file: str) -> list[Row]:
+    bases = yaml.safe_load((HERE / "bases.yaml").read_text(encoding="utf-8"))
+    entries = yaml.safe_load((HERE / file).read_text(encoding="utf-8"))
+    return [_row(entry, bases) for entry in entries]
+
+
+def _row(entry: Mapping[str, Any], bases: Mapping[str, Manifest]) -> Row:
+    unknown = set(entry) - {"name", "base", "set", "change", "accepted", "refused"}
+    if unknown or ("accepted" in entry) == ("refused" in entry):
+        raise ValueError(f"row {entry['name']!r}: unknown keys {unknown}, or not one of accepted and refused")
+    manifest = {"metadata": {"name": "row"}, **copy.deepcopy(bases[entry["base"]])}
+    for path, value in entry.get("set", {}).items():
+        _assign(manifest, path.split("."), value)
+    change: Manifest = {}
+    for path, value in entry.get("change", {}).items():
+        _nest(change, path.split("."), _filled(value))
+    return Row(entry["name"], manifest, change, entry.get("refused"))
+
+
+def _assign(node: Manifest | list[Any], steps: list[str], value: object) -> None:
+    """Set the value at the path, or remove it when the value is None."""
+    first, *rest = steps
+    if isinstance(node, list):
+        _assign(node[int(first)], rest, value)
+    elif rest:
+        _assign(node.setdefault(first, {}), rest, value)
+    elif value is None:
+        del node[first]
+    else:
+        node[first] = _filled(value)
+
+
+def _nest(patch: Manifest, steps: list[str], value: object) -> None:
+    """The same for a merge patch, in which None itself means removal."""
+    for step in steps[:-1]:
+        patch = patch.setdefault(step, {})
+    patch[steps[-1]] = value
+
+
+def _filled(value: object) -> object:
+    """The value with "<null>" and "<N adapters>" replaced by what they stand for."""
+    if isinstance(value, dict):
+        return {key: _filled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item) for item in value]
+    if value == "<null>":
+        return None
+    if isinstance(value, str) and value.endswith(" adapters>"):
+        count = int(value.removeprefix("<").removesuffix(" adapters>"))
+        return [{"source": {"name": f"a{n}", "image": f"r.example.com/a/a{n}:1"}} for n in range(count)]
+    return value

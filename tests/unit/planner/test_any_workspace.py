@@ -1,0 +1,79 @@
+"""No Workspace that can be read may stop the operator, whatever was stored."""
+
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kaito_operator.api.quantities import MIB
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.planner.plan import plan_workspace
+from kaito_operator.planner.validate import validate
+from kaito_operator.settings import RuntimeSettings
+from presets.catalog import load_catalog
+
+CATALOG = load_catalog()
+
+
+def either(usual: list[str]) -> st.SearchStrategy[str]:
+    return st.one_of(st.sampled_from(usual), st.text(max_size=40))
+
+
+def some_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+NAMES = either([*CATALOG, *(name.upper() for name in CATALOG), *(p.hub.id for p in CATALOG.values())])
+OPTIONS = some_of(
+    image=either(["registry.example/a/b:1"]),
+    imagePullSecrets=st.lists(st.text(max_size=8), max_size=3),
+    trustRemoteCode=st.booleans(),
+    modelAccessSecret=either(["hf"]),
+    volumeClaim=either(["models"]),
+    weightsPath=either(["/weights", "weights/model", "/"]),
+    weightsFrom=st.sampled_from(["image", "volumeClaim", "hub"]),
+)
+PRESETS = st.fixed_dictionaries(
+    {"name": NAMES}, optional={"accessMode": st.sampled_from(["public", "private"]), "presetOptions": OPTIONS}
+)
+BODIES = st.fixed_dictionaries(
+    {"metadata": st.just({"name": "w", "namespace": "default"})},
+    optional={
+        "resource": some_of(count=st.integers(-(2**63), 2**63 - 1), instanceType=st.text(max_size=8)),
+        "inference": some_of(
+            preset=PRESETS, template=st.dictionaries(st.text(max_size=4), st.none() | st.text(max_size=4))
+        ),
+        "tuning": some_of(preset=PRESETS, method=either(["lora", "QLoRA"])),
+    },
+)
+RUNTIMES = st.builds(
+    RuntimeSettings,
+    runtime_image=st.just("registry.example/kaito-inference:1"),
+    project_registry=st.sampled_from(["", "registry.example"]),
+    preset_registry=st.sampled_from(["", "mirror.example/kaito"]),
+)
+
+
+@given(BODIES, RUNTIMES)
+@example({"metadata": {}, "inference": {"preset": {"name": ""}}}, RuntimeSettings(""))
+def test_any_workspace_has_a_plan_and_without_a_problem_one_that_can_be_rendered(
+    body: dict[str, Any], runtime: RuntimeSettings
+) -> None:
+    workspace = Workspace.model_validate(body)
+    problems = validate(workspace, CATALOG)
+    plan = plan_workspace(workspace, CATALOG, runtime)
+    assert 1 <= plan.replicas <= 1000
+    assert plan.timing.limit_s >= plan.timing.ready_s
+    for problem in problems:
+        assert problem.path.startswith(("inference", "tuning", "resource"))
+    if not problems:
+        assert plan.kind in {"preset", "template"}
+    if not problems and plan.kind == "preset":
+        assert plan.weights is not None
+        assert plan.memory_request_bytes > 100 * MIB
+
+
+@given(BODIES, RUNTIMES)
+def test_the_same_workspace_has_the_same_plan(body: dict[str, Any], runtime: RuntimeSettings) -> None:
+    first, again = (plan_workspace(Workspace.model_validate(body), CATALOG, runtime) for _ in range(2))
+    assert first == again

@@ -1,0 +1,154 @@
+"""The plan: what a pod asks for, where its weights come from, and that no Workspace is without one."""
+
+from typing import Any
+
+import pytest
+
+from kaito_operator.api.quantities import GIB
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.planner.plan import ClaimWeights, HubWeights, ImageWeights, Plan, plan_workspace
+from kaito_operator.planner.timing import UNKNOWN_TIMING
+from kaito_operator.settings import RuntimeSettings
+from presets.catalog import load_catalog
+
+CATALOG = load_catalog()
+HERE = RuntimeSettings(
+    runtime_image="registry.example/kaito-inference:1", project_registry="registry.example"
+)
+BARE = RuntimeSettings(runtime_image="registry.example/kaito-inference:1")
+SMALL = "smollm2-135m-instruct"
+SMALL_HUB = HubWeights(
+    "HuggingFaceTB/SmolLM2-135M-Instruct", "12fd25f77366fa6b3b4b768ec3050bf629380bac", token_secret=None
+)
+
+
+def plan_of(name: str, count: int = 1, runtime: RuntimeSettings = HERE, **options: Any) -> Plan:
+    preset = {"name": name, "presetOptions": options}
+    return plan(runtime, resource={"count": count}, inference={"preset": preset})
+
+
+def plan(runtime: RuntimeSettings = HERE, **parts: Any) -> Plan:
+    workspace = Workspace.model_validate({"metadata": {"name": "w", "namespace": "default"}, **parts})
+    return plan_workspace(workspace, CATALOG, runtime)
+
+
+def test_a_cpu_model_runs_in_float32_and_asks_for_all_the_memory_it_needs() -> None:
+    small = plan_of(SMALL)
+    assert small.memory is not None
+    assert (small.gpus_per_pod, small.dtype, small.cpu_request) == (0, "float32", "500m")
+    assert small.memory_request_bytes == small.memory.total_bytes
+    assert small.memory.weights_bytes == 538_060_032
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "dtype", "cpu"),
+    [
+        ("phi-2", 1, "float16", "1"),
+        ("phi-3-mini-4k-instruct", 1, "bfloat16", "1"),
+        ("falcon-40b", 2, "bfloat16", "2"),
+        ("llama-2-70b", 8, "float16", "8"),
+    ],
+)
+def test_a_gpu_model_keeps_its_type_and_asks_for_little_main_memory(
+    name: str, gpus: int, dtype: str, cpu: str
+) -> None:
+    large = plan_of(name, volumeClaim="models")
+    assert (large.gpus_per_pod, large.dtype, large.cpu_request) == (gpus, dtype, cpu)
+    assert large.memory_request_bytes == 4 * GIB
+
+
+def test_every_node_gets_a_replica() -> None:
+    assert plan_of("phi-2", count=3).replicas == 3
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(0, 1), (-4, 1), (2**62, 1000)])
+def test_a_count_that_v0_3_0_stored_is_brought_into_range(count: int, replicas: int) -> None:
+    assert plan_of("phi-2", count=count).replicas == replicas
+
+
+def test_the_server_answers_to_the_presets_own_name() -> None:
+    assert plan_of("PHI-2").model_name == "phi-2"
+
+
+def test_code_of_the_weights_author_runs_only_when_asked_for() -> None:
+    assert not plan_of("phi-3-mini-4k-instruct").trust_remote_code
+    assert plan_of("phi-3-mini-4k-instruct", trustRemoteCode=True).trust_remote_code
+
+
+def test_a_template_asks_for_nothing_itself() -> None:
+    template = plan(resource={"count": 2}, inference={"template": {"spec": {"containers": []}}})
+    assert template == Plan("template", 2)
+    assert (template.weights, template.timing) == (None, UNKNOWN_TIMING)
+
+
+def test_an_unknown_preset_keeps_its_name_and_asks_for_nothing() -> None:
+    assert plan_of("phi-5") == Plan("preset", 1, model_name="phi-5")
+
+
+@pytest.mark.parametrize("parts", [{}, {"inference": {}}, {"tuning": {"preset": {"name": "phi-2"}}}])
+def test_what_does_not_serve_has_a_plan_of_nothing(parts: dict[str, Any]) -> None:
+    assert plan(**parts) == Plan("none", 1)
+
+
+# Where the weights come from.
+
+
+def test_a_public_preset_comes_from_its_image_and_else_from_the_hub() -> None:
+    revision = "b10c3eba545ad279e7208ee3a5d644566f001670"
+    assert plan_of("phi-2").weights_candidates == (
+        ImageWeights("mcr.microsoft.com/aks/kaito/kaito-phi-2:0.0.4", "/workspace/tfs/weights"),
+        HubWeights("microsoft/phi-2", revision, token_secret=None),
+    )
+
+
+def test_a_mirror_replaces_the_registry_of_public_images() -> None:
+    mirror = RuntimeSettings("registry.example/kaito-inference:1", preset_registry="mirror.example/kaito")
+    image = ImageWeights("mirror.example/kaito/kaito-phi-2:0.0.4", "/workspace/tfs/weights")
+    assert plan_of("phi-2", runtime=mirror).weights == image
+
+
+def test_our_own_image_comes_from_the_registry_of_the_installation() -> None:
+    weights = plan_of(SMALL).weights
+    assert weights == ImageWeights(
+        "registry.example/kaito-weights-smollm2-135m-instruct:b179c9523d0e", "/weights"
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"weightsFrom": "image"}])
+def test_without_such_a_registry_the_same_weights_come_from_the_hub(options: dict[str, str]) -> None:
+    assert plan_of(SMALL, runtime=BARE, **options).weights == SMALL_HUB
+
+
+def test_a_volume_that_is_named_comes_before_the_image() -> None:
+    assert plan_of("phi-2", volumeClaim="models", weightsPath="phi").weights == ClaimWeights("models", "phi")
+    assert plan_of("phi-2", volumeClaim="models").weights == ClaimWeights("models", "")
+
+
+def test_an_image_of_the_users_own_replaces_the_presets() -> None:
+    own = "registry.example/mine:1"
+    assert plan_of("phi-2", image=own).weights == ImageWeights(own, "/workspace/tfs/weights")
+    assert plan_of("phi-2", image=own, weightsPath="data/phi/").weights == ImageWeights(own, "/data/phi")
+
+
+def test_the_source_that_is_asked_for_is_the_only_one() -> None:
+    assert plan_of(SMALL, weightsFrom="hub").weights_candidates == (SMALL_HUB,)
+
+
+def test_a_token_for_the_hub_travels_with_the_plan() -> None:
+    weights = plan_of("llama-2-7b", weightsFrom="hub", modelAccessSecret="hf").weights
+    assert isinstance(weights, HubWeights)
+    assert weights.token_secret == "hf"
+
+
+def test_a_repository_that_refuses_strangers_is_no_fallback_without_a_token() -> None:
+    own = ImageWeights("registry.example/llama:1", "/weights")
+    assert plan_of("llama-2-7b", image=own.image, weightsPath=own.path).weights_candidates == (own,)
+    assert plan_of("llama-2-7b").weights is None
+
+
+def test_weights_that_are_on_a_volume_make_a_shorter_plan() -> None:
+    assert plan_of("phi-2", volumeClaim="models").timing.start_s < plan_of("phi-2").timing.start_s
+
+
+def test_a_preset_is_not_called_stuck_before_v0_3_0_would() -> None:
+    assert plan_of("phi-2").timing.limit_s == 30 * 60

@@ -1,0 +1,134 @@
+"""What only the catalog can tell to be wrong, one row each, and that what is right is let through."""
+
+from typing import Any
+
+import pytest
+
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.planner.validate import Problem, validate
+from presets.catalog import load_catalog
+
+CATALOG = load_catalog()
+LLAMA_IMAGE = "registry.example/llama-2-7b:1"
+
+
+def served(name: str, *, count: int = 1, private: bool = False, **options: Any) -> Workspace:
+    preset = {"name": name, "accessMode": "private" if private else "public", "presetOptions": options}
+    return a_workspace(resource={"count": count}, inference={"preset": preset})
+
+
+def a_workspace(**parts: Any) -> Workspace:
+    return Workspace.model_validate({"metadata": {"name": "w", "namespace": "default"}, **parts})
+
+
+def only_problem(workspace: Workspace) -> Problem:
+    (problem,) = validate(workspace, CATALOG)
+    return problem
+
+
+FINE = [
+    served("phi-2"),
+    served("Phi-3-Mini-4K-Instruct"),
+    served("phi-2", count=3),
+    served("phi-2", image="registry.example/phi-2:1"),
+    served("phi-2", volumeClaim="models"),
+    served("phi-2", weightsFrom="hub"),
+    served("mistral-7b", weightsFrom="hub"),
+    served("falcon-40b", count=2),
+    served("smollm2-135m-instruct"),
+    served("llama-2-7b", private=True, image=LLAMA_IMAGE, weightsPath="/weights"),
+    served("llama-2-7b", private=True, volumeClaim="llama"),
+    served("llama-2-7b", private=True, weightsFrom="hub", modelAccessSecret="hf"),
+    served("llama-2-13b", private=True, volumeClaim="llama"),
+    a_workspace(inference={"template": {"spec": {"containers": [{"name": "c"}]}}}),
+]
+
+
+@pytest.mark.parametrize("workspace", FINE)
+def test_what_can_be_served_has_no_problem(workspace: Workspace) -> None:
+    assert validate(workspace, CATALOG) == ()
+
+
+WRONG = [
+    (served("phi-5"), "PresetUnknown", "inference.preset.name"),
+    (served("microsoft/phi-2"), "PresetUnknown", "inference.preset.name"),
+    (
+        served("llama-2-7b", image=LLAMA_IMAGE, weightsPath="/w"),
+        "PresetPrivate",
+        "inference.preset.accessMode",
+    ),
+    (served("llama-2-7b"), "PresetPrivate", "inference.preset.accessMode"),
+    (served("llama-2-7b", private=True), "PresetPrivate", "inference.preset.accessMode"),
+    (
+        served("llama-2-7b", private=True, image=LLAMA_IMAGE),
+        "WeightsFormat",
+        "inference.preset.presetOptions.image",
+    ),
+    (
+        served("llama-2-70b-chat", private=True, weightsFrom="hub"),
+        "HubTokenMissing",
+        "inference.preset.presetOptions.modelAccessSecret",
+    ),
+    (
+        served("llama-2-13b", private=True, count=2, volumeClaim="llama"),
+        "DistributedUnsupported",
+        "resource.count",
+    ),
+    (a_workspace(tuning={"preset": {"name": "phi-2"}}), "TuningUnsupported", "tuning"),
+    (
+        a_workspace(tuning={"preset": {"name": "falcon-7b-instruct"}}),
+        "TuningUnsupported",
+        "tuning.preset.name",
+    ),
+    (a_workspace(tuning={"preset": {"name": "phi"}}), "PresetUnknown", "tuning.preset.name"),
+    (a_workspace(tuning={}), "TuningUnsupported", "tuning.preset"),
+    (a_workspace(), "InvalidSpec", "inference"),
+    (a_workspace(inference={}), "InvalidSpec", "inference"),
+    (a_workspace(inference={"preset": {"name": "phi-2"}, "template": {}}), "InvalidSpec", "inference"),
+]
+
+
+@pytest.mark.parametrize(("workspace", "reason", "path"), WRONG)
+def test_what_cannot_be_served_is_told_with_reason_and_field(
+    workspace: Workspace, reason: str, path: str
+) -> None:
+    problem = only_problem(workspace)
+    assert (problem.reason, problem.path) == (reason, path)
+
+
+@pytest.mark.parametrize("workspace", [row[0] for row in WRONG], ids=[f"{row[1]}-{row[2]}" for row in WRONG])
+def test_every_problem_has_words_without_a_hole(workspace: Workspace) -> None:
+    problem = only_problem(workspace)
+    for text in (problem.message, problem.next_action):
+        assert text
+        assert "<" not in text
+        assert "{" not in text
+
+
+def test_an_unknown_preset_is_told_the_three_nearest_names() -> None:
+    message = only_problem(served("phi-3-mini")).message
+    assert "phi-3-mini" in message
+    assert "phi-3-mini-4k-instruct, " in message
+    assert message.count(",") == 2
+
+
+def test_a_preset_that_is_no_base_is_told_those_that_are() -> None:
+    message = only_problem(a_workspace(tuning={"preset": {"name": "mistral-7b-instruct"}})).message
+    assert "mistral-7b-instruct would be no base" in message
+    assert "mistral-7b," in message
+
+
+def test_a_distributed_preset_is_told_how_many_gpus_one_node_needs() -> None:
+    problem = only_problem(served("llama-2-70b", private=True, count=4, volumeClaim="llama"))
+    assert "llama-2-70b on 4 nodes" in problem.message
+    assert "8 GPUs" in problem.next_action
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = validate(served("llama-2-13b", private=True, count=2, image=LLAMA_IMAGE), CATALOG)
+    assert [problem.reason for problem in found] == ["WeightsFormat", "DistributedUnsupported"]
+
+
+def test_a_workspace_that_tunes_and_serves_is_told_of_both() -> None:
+    both = a_workspace(tuning={"preset": {"name": "phi-2"}}, inference={"preset": {"name": "phi-5"}})
+    assert [problem.reason for problem in validate(both, CATALOG)] == ["TuningUnsupported", "PresetUnknown"]

@@ -1,0 +1,185 @@
+"""A node's containerd: its configuration, its daemon, its images and containers."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tools.localcluster.command import run
+from tools.localcluster.errors import ClusterError
+from tools.localcluster.paths import NodePaths, private_folder, write_private
+from tools.localcluster.probes import listens
+from tools.localcluster.processes import Daemon
+from tools.localcluster.settings import OPEN_REGISTRY_PORT, PAUSE_IMAGE, PRIVATE_REGISTRY_PORT, bridge, pod_network
+
+CNI_PLUGINS = Path("/usr/lib/cni")
+NAMESPACE = "k8s.io"  # the one that the kubelet's containers and images live in
+SHIM_SOCKETS = Path("/run/containerd/s")  # compiled into the shim
+
+
+def cni_configuration(name: str, index: int, leases: Path) -> str:
+    """Render the network of a node's pods: one bridge, one /24, nothing translated on its way out.
+
+    Args:
+        name: of the node.
+        index: chooses bridge and subnet.
+        leases: folder in which the address plugin notes who has which address.
+    """
+    plugin = {
+        "type": "bridge",
+        "bridge": bridge(index),
+        "isGateway": True,
+        "ipMasq": False,  # pods need nothing from outside, and nobody outside could answer them
+        "hairpinMode": True,  # a pod must reach itself through its own Service
+        "ipam": {
+            "type": "host-local",
+            "dataDir": str(leases),
+            "ranges": [[{"subnet": str(pod_network(index))}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+    network = {"cniVersion": "1.0.0", "name": f"kaito-local-{name}", "plugins": [plugin]}
+    return json.dumps(network, indent=2)
+
+
+def registry_hosts(port: int) -> str:
+    """Render the hosts.toml of a registry on this machine: plain HTTP, and nowhere else."""
+    server = f'"http://localhost:{port}"'
+    return f'server = {server}\n\n[host.{server}]\n  capabilities = ["pull", "resolve", "push"]\n'
+
+
+def configuration(node: NodePaths) -> str:
+    """Render containerd's own configuration (format version 3)."""
+    certs = node.config / "registries"
+    return f"""\
+version = 3
+root = "{node.images}"
+state = "{node.containerd_state}"
+temp = "{node.run}/temp"
+imports = []
+# Neither is used here, and both would create folders outside ours.
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
+
+[grpc]
+address = "{node.socket}"
+
+[plugins."io.containerd.cri.v1.images"]
+# Written layers are enough to run; a test image need not survive a power cut.
+snapshotter = "overlayfs"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{certs}"
+
+[plugins."io.containerd.transfer.v1.local"]
+config_path = "{certs}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+# A sandbox asks for -998. Where root lacks CAP_SYS_RESOURCE, runc dies of that with
+# "can't get final child's PID from pipe: EOF".
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{CNI_PLUGINS}"]
+conf_dir = "{node.cni}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+SystemdCgroup = false
+Root = "{node.run}/runc"
+"""
+
+
+class Containerd:
+    """One node's container runtime.
+
+    Args:
+        name: of the node.
+        node: its folders.
+        programs: folder with containerd, its shim and ctr.
+    """
+
+    def __init__(self, name: str, node: NodePaths, programs: Path) -> None:
+        self.name = name
+        self._node = node
+        self._programs = programs
+
+    def write_configuration(self, index: int) -> None:
+        """Write all that containerd and the network plugins read."""
+        node = self._node
+        leases = private_folder(node.state / "leases")
+        write_private(node.cni / "kaito.conflist", cni_configuration(self.name, index, leases))
+        write_private(node.config / "containerd.toml", configuration(node))
+        for port in (OPEN_REGISTRY_PORT, PRIVATE_REGISTRY_PORT):
+            write_private(node.config / "registries" / f"localhost:{port}" / "hosts.toml", registry_hosts(port))
+        private_folder(node.run)
+
+    def daemon(self) -> Daemon:
+        """The daemon; its shims are looked up beside it."""
+        argv = [str(self._programs / "containerd"), "--config", str(self._node.config / "containerd.toml")]
+        path = f"{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        environment = {"PATH": path}
+        return Daemon(f"containerd-{self.name}", argv, lambda: listens(self._node.socket), 60, environment)
+
+    def ctr(self, *arguments: str, tolerate: bool = False, timeout_s: float = 60) -> str:
+        """Run ctr in Kubernetes' namespace of this node."""
+        address = ("--address", str(self._node.socket), "--namespace", NAMESPACE)
+        return run(str(self._programs / "ctr"), *address, *arguments, tolerate=tolerate, timeout_s=timeout_s)
+
+    def has_image(self, reference: str) -> bool:
+        """Say whether the node holds an image."""
+        return reference in self.ctr("images", "list", "--quiet", f"name=={reference}").split()
+
+    def import_image(self, archive: Path) -> None:
+        """Load an OCI or Docker archive."""
+        self.ctr("images", "import", "--local", str(archive), timeout_s=900)
+
+    def pull_image(self, reference: str) -> None:
+        """Fetch an image from a registry that needs no sign-in."""
+        hosts = str(self._node.config / "registries")
+        self.ctr("images", "pull", "--local", "--hosts-dir", hosts, reference, timeout_s=900)
+
+    def remove_containers(self) -> bool:
+        """Kill and forget every container and sandbox; True when none is left.
+
+        Their network is not undone here: the bridge goes with the node, and the addresses' leases too.
+        """
+        for kind in ("containers", "sandboxes"):
+            for _ in range(3):  # a shim may be busy dying
+                found = self._list(kind)
+                if not found:
+                    break
+                self._remove(kind, found)
+        return not self._list("containers") and not self._list("sandboxes")
+
+    def _list(self, kind: str) -> list[str]:
+        quiet = ["--quiet"] if kind == "containers" else []
+        lines = self.ctr(kind, "list", *quiet).splitlines()
+        if kind == "sandboxes":
+            lines = lines[1:]  # a heading
+        return [line.split()[0] for line in lines if line.strip()]
+
+    def _remove(self, kind: str, identifiers: Sequence[str]) -> None:
+        if kind == "containers":
+            for identifier in identifiers:
+                self.ctr("tasks", "delete", "--force", identifier, tolerate=True)
+            self.ctr("containers", "delete", *identifiers, tolerate=True)
+        else:
+            self.ctr("sandboxes", "remove", "--force", *identifiers, tolerate=True)
+
+    def shim_sockets(self) -> list[Path]:
+        """List the sockets of this node's shims, which lie in a folder that all containerds share."""
+        found: list[Path] = []
+        for record in self._node.containerd_state.glob(f"*/{NAMESPACE}/*/bootstrap.json"):
+            with suppress(OSError, ValueError):
+                address: str = json.loads(record.read_text())["address"]
+                found.append(Path(address.removeprefix("unix://")))
+        return [path for path in found if path.parent == SHIM_SOCKETS]
+
+
+def explain_missing(reference: str, error: ClusterError) -> ClusterError:
+    """Say how an image gets to where nodes find it."""
+    return ClusterError(
+        f"{error} Push {reference} first (buildah push --tls-verify=false {reference}), or load a file "
+        "with --archive."
+    )

@@ -1,0 +1,100 @@
+"""Write the lock files: every version and hash that the checkout and the images install.
+
+`python -m tools.locks` resolves them all again; `python -m tools.locks operator` only that one. The images' locks
+are bound to the versions of locks/dev.txt, so an image carries what the tests ran against. They name no package
+index: whoever installs from them uses the index that their machine is set up for.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+FOLDER = CHECKOUT / "locks"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One lock file: which of pyproject.toml's extras and groups it holds, and what it leaves out.
+
+    `left_out` holds beginnings of package names. `python` is the oldest Python that must be able to install it;
+    None means pyproject.toml's own lower bound.
+    """
+
+    name: str
+    extras: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    python: str | None = None
+    bound_to: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
+# The images stand on Debian 13, whose Python is 3.13. Its own python3-torch serves the CPU flavour.
+IMAGE_PYTHON = "3.13"
+LOCKS = (
+    Lock("dev", ("operator", "server"), groups=("dev",)),
+    Lock("operator", ("operator",), python=IMAGE_PYTHON, bound_to="dev"),
+    Lock("inference", ("server",), python=IMAGE_PYTHON, bound_to="dev"),
+    Lock(
+        "inference-cpu",
+        ("server",),
+        python=IMAGE_PYTHON,
+        bound_to="inference",
+        left_out=("torch", "triton", "nvidia-", "cuda-"),
+    ),
+)
+
+
+def locked_names(text: str) -> list[str]:
+    """Give the package names of a lock file's text, in its order."""
+    return re.findall(r"^([a-z0-9][a-z0-9.-]*)==", text, flags=re.MULTILINE)
+
+
+def compile_command(lock: Lock, bound_to: str) -> list[str]:
+    """Build the `uv pip compile` command of one lock; `bound_to` is the text of the lock it is bound to."""
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header"]
+    for extra in lock.extras:
+        command += ["--extra", extra]
+    for group in lock.groups:
+        command += ["--group", group]
+    if lock.python:
+        command += ["--python-version", lock.python]
+    if lock.bound_to:
+        # Without annotations: they would only repeat the name of the lock that binds this one.
+        command += ["--no-annotate", "--constraint", f"locks/{lock.bound_to}.txt"]
+    for name in locked_names(bound_to):
+        if name.startswith(lock.left_out or ("\n",)):
+            command += ["--no-emit-package", name]
+    return [*command, "--output-file", f"locks/{lock.name}.txt", "pyproject.toml"]
+
+
+def write_lock(lock: Lock) -> None:
+    """Resolve one lock and write its file.
+
+    Raises:
+        subprocess.CalledProcessError: uv found no solution; its message stands above.
+    """
+    bound_to = (FOLDER / f"{lock.bound_to}.txt").read_text() if lock.bound_to else ""
+    command = compile_command(lock, bound_to)
+    # uv stands in the virtual environment that runs this, which need not be on PATH.
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run(command, cwd=CHECKOUT, check=True, env={**os.environ, "PATH": search})
+
+
+def main() -> None:
+    """Write the named locks, or all of them, in an order in which a lock follows the one that binds it."""
+    parser = argparse.ArgumentParser(prog="python -m tools.locks", description=main.__doc__)
+    parser.add_argument("names", nargs="*", choices=[lock.name for lock in LOCKS], metavar="NAME")
+    names = parser.parse_args().names
+    for lock in LOCKS:
+        if lock.name in names or not names:
+            print(f"resolving locks/{lock.name}.txt", flush=True)
+            write_lock(lock)
+
+
+if __name__ == "__main__":
+    main()

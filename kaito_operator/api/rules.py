@@ -5,17 +5,16 @@ next action added. Checks that need the preset or instance type tables cannot st
 
 Three kinds of rule, by what they do to objects that v0.3.0's CRD let in:
 
-* Rules below the root that do not name oldSelf: the API server skips them while their node is unchanged.
-* Rules at the root see every write, one to the status included, so they must allow what was stored in breach.
-  They ask for an optional oldSelf to know that.
-* Rules that compare self with oldSelf run on updates only, and hold for an unchanged object by themselves.
+* `Rule` that does not name oldSelf: the API server skips it while its node is unchanged.
+* `tolerant`: where the API server cannot do that, the rule itself allows what was stored in breach.
+* `Rule` that compares self with oldSelf: it runs on updates only, and holds for an unchanged object by itself.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 from kaito_operator.api.formats import LABEL_KEY, NOT_A_LABEL_KEY
-from kaito_operator.api.schema import RECREATE, Rule, unchanged, value
+from kaito_operator.api.schema import RECREATE, Rule, tolerant, unchanged, value
 from kaito_operator.api.tuning_rules import TUNING, TUNING_INPUT, TUNING_OUTPUT
 
 
@@ -30,23 +29,19 @@ _COUNT: Final = value("self", "resource.count", "1")
 _OLD_COUNT: Final = value("oldSelf.value()", "resource.count", "1")
 
 ROOT: Final = (
-    Rule(
-        "has(self.inference) || has(self.tuning)"
-        " || (oldSelf.hasValue() && !has(oldSelf.value().inference) && !has(oldSelf.value().tuning))",
+    tolerant(
+        lambda of: f"has({of}.inference) || has({of}.tuning)",
         "Either Inference or Tuning must be specified, not neither; "
         "add inference: to serve a model, or tuning: to fine-tune one",
         reason="FieldValueRequired",
         field=".inference",
-        optional_old_self=True,
     ),
-    Rule(
-        "!has(self.inference) || !has(self.tuning)"
-        " || (oldSelf.hasValue() && has(oldSelf.value().inference) && has(oldSelf.value().tuning))",
+    tolerant(
+        lambda of: f"!has({of}.inference) || !has({of}.tuning)",
         "Either Inference or Tuning must be specified, but not both; "
         "remove one of them, or make it a Workspace of its own",
         reason="FieldValueForbidden",
         field=".tuning",
-        optional_old_self=True,
     ),
     Rule(
         f"has(self.inference) == has(oldSelf.inference) || {_was_in_breach('inference', 'tuning')}",
@@ -65,7 +60,6 @@ ROOT: Final = (
         " || (self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$'))",
         "metadata.name also names a Service and pods; use at most 52 lower-case letters, digits and '-', "
         "beginning with a letter and ending with a letter or digit",
-        field=".metadata.name",
         optional_old_self=True,
     ),
     Rule(
@@ -104,13 +98,13 @@ SELECTOR: Final = (
 )
 
 INFERENCE: Final = (
-    Rule(
-        "has(self.preset) || has(self.template)",
+    tolerant(
+        lambda of: f"has({of}.preset) || has({of}.template)",
         "Preset or Template must be specified; set inference.preset.name to the name of a model",
         reason="FieldValueRequired",
     ),
-    Rule(
-        "!has(self.preset) || !has(self.template)",
+    tolerant(
+        lambda of: f"!has({of}.preset) || !has({of}.template)",
         "Preset and Template cannot be set at the same time; remove one of them",
         reason="FieldValueForbidden",
     ),
@@ -122,8 +116,8 @@ INFERENCE: Final = (
         f"has(self.template) == has(oldSelf.template) || {_was_in_breach('preset', 'template')}",
         f"field cannot be unset/set if it was set/unset: template; {RECREATE}",
     ),
-    Rule(
-        "!has(self.template) || !has(self.adapters) || self.adapters.size() == 0",
+    tolerant(
+        lambda of: f"!has({of}.template) || !has({of}.adapters) || {of}.adapters.size() == 0",
         "Adapters are loaded on presets only; remove adapters, or load them in your own template",
         reason="FieldValueForbidden",
         field=".adapters",
@@ -131,8 +125,8 @@ INFERENCE: Final = (
 )
 
 TEMPLATE: Final = (
-    Rule(
-        "has(self.spec) && has(self.spec.containers) && self.spec.containers.size() > 0",
+    tolerant(
+        lambda of: f"has({of}.spec) && has({of}.spec.containers) && {of}.spec.containers.size() > 0",
         "A template needs a container to run; set template.spec.containers",
         reason="FieldValueRequired",
     ),

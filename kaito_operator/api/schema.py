@@ -4,6 +4,7 @@ Models must read every stored object, so a limit is never a pydantic constraint:
 server on writes, and only travels here beside the field that it belongs to.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,6 +14,8 @@ PRESERVE_UNKNOWN: Final[JsonDict] = {"x-kubernetes-preserve-unknown-fields": Tru
 """Marks an object whose fields we pass on without knowing them."""
 
 RuleReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
+
+RuleReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,12 @@ class Rule:
     field: the child that the error points at, such as ".image"; None points at the node itself.
     optional_old_self: `oldSelf` is an optional, and the rule is also checked when an object is created.
         Without it, a rule that names oldSelf is checked on updates only, and a rule that does not is
-        skipped by the API server while the node stays as it is stored.
+        skipped by the API server while it finds the node unchanged.
     """
 
     rule: str
     message: str
-    reason: Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"] = "FieldValueInvalid"
+    reason: RuleReason = "FieldValueInvalid"
     field: str | None = None
     optional_old_self: bool = False
 
@@ -43,6 +46,25 @@ class Rule:
         if self.optional_old_self:
             entry["optionalOldSelf"] = True
         return entry
+
+
+def tolerant(
+    condition: Callable[[str], str],
+    message: str,
+    *,
+    reason: RuleReason = "FieldValueInvalid",
+    field: str | None = None,
+) -> Rule:
+    """The rule that `condition` holds, except for an object that was stored in breach of it.
+
+    condition: gives the CEL expression about the value that it is named, such as "self".
+
+    Needed where the API server would not skip a rule by itself: at the root, which every write of the status
+    changes, and on a node with a field of unknown content below it, which it never finds unchanged.
+    """
+    stored = condition("oldSelf.value()")
+    rule = f"({condition('self')}) || (oldSelf.hasValue() && !({stored}))"
+    return Rule(rule, message, reason, field, optional_old_self=True)
 
 
 def limits(*rules: Rule, **keywords: str | int) -> JsonDict:

@@ -5,34 +5,42 @@ v0.3.0 kept input and output immutable, and so do these: a Job that has run does
 
 from typing import Final
 
-from kaito_operator.api.schema import RECREATE, Rule, unchanged, value
+from kaito_operator.api.schema import RECREATE, Rule, tolerant, unchanged, value
 
 _EMPTY: Final = "''"
 _NONE: Final = "[]"
-_HAS_IMAGE: Final = f"{value('self', 'image', _EMPTY)} != ''"
 _URLS: Final = value("self", "urls", _NONE)
 _OLD_URLS: Final = value("oldSelf", "urls", _NONE)
-_HAS_URLS: Final = f"{_URLS}.size() > 0"
-_SOURCES: Final = " + ".join(f"({has} ? 1 : 0)" for has in (_HAS_URLS, "has(self.volumeSource)", _HAS_IMAGE))
+
+
+def _has_image(of: str) -> str:
+    return f"{value(of, 'image', _EMPTY)} != ''"
+
+
+def _sources(of: str) -> str:
+    """CEL: how many of the three places of a DataSource are named."""
+    places = (f"{value(of, 'urls', _NONE)}.size() > 0", f"has({of}.volumeSource)", _has_image(of))
+    return " + ".join(f"({place} ? 1 : 0)" for place in places)
+
 
 TUNING: Final = (
-    Rule(
-        "has(self.preset)",
+    tolerant(
+        lambda of: f"has({of}.preset)",
         "Preset must be specified; set tuning.preset.name to the model to start from",
         reason="FieldValueRequired",
     ),
-    Rule(
-        "has(self.method)",
+    tolerant(
+        lambda of: f"has({of}.method)",
         "Method must be specified; set tuning.method to lora or qlora",
         reason="FieldValueRequired",
     ),
-    Rule(
-        "has(self.input)",
+    tolerant(
+        lambda of: f"has({of}.input)",
         "Input must be specified; set one of image, urls and volumeSource in tuning.input",
         reason="FieldValueRequired",
     ),
-    Rule(
-        "has(self.output)",
+    tolerant(
+        lambda of: f"has({of}.output)",
         "Output must be specified; set tuning.output.image and tuning.output.imagePushSecret",
         reason="FieldValueRequired",
     ),
@@ -48,8 +56,8 @@ TUNING: Final = (
 )
 
 TUNING_INPUT: Final = (
-    Rule(
-        f"{_SOURCES} == 1",
+    tolerant(
+        lambda of: f"{_sources(of)} == 1",
         "Exactly one of URLs, Volume, or Image must be specified; keep one of urls, volumeSource and image",
     ),
     Rule(
@@ -68,12 +76,12 @@ TUNING_INPUT: Final = (
 )
 
 TUNING_OUTPUT: Final = (
-    Rule(
-        f"has(self.volumeSource) != ({_HAS_IMAGE})",
+    tolerant(
+        lambda of: f"has({of}.volumeSource) != ({_has_image(of)})",
         "Exactly one of Volume or Image must be specified; keep one of image and volumeSource",
     ),
-    Rule(
-        f"!({_HAS_IMAGE}) || {value('self', 'imagePushSecret', _EMPTY)} != ''",
+    tolerant(
+        lambda of: f"!({_has_image(of)}) || {value(of, 'imagePushSecret', _EMPTY)} != ''",
         "Must specify imagePushSecret with destination image; set it to the name of a Secret of type "
         "kubernetes.io/dockerconfigjson that may push there",
         reason="FieldValueRequired",

@@ -74,7 +74,7 @@ def expected_timing(weights_bytes: int, way: WeightsWay, *, gpu: bool, readiness
         gpu: the model runs on a GPU, from the larger runtime image.
         readiness_s: the least that has to be waited before calling it stuck.
 
-    Phi-2 from its image on a GPU: 8 GB + 5.6 GB at 55 MB/s = 247 s, then 30 s + 12 s: ready 290 s after creation.
+    Phi-2 from its image on a GPU: 8 GB + 5.6 GB at 55 MB/s = 247 s, then 42 s to load: ready after 290 s.
     """
     runtime_bytes = GPU_RUNTIME_IMAGE_BYTES if gpu else CPU_RUNTIME_IMAGE_BYTES
     start_s = math.ceil(runtime_bytes / IMAGE_PULL_BYTES_PER_S + _arriving_s(weights_bytes, way))

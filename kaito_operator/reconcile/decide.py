@@ -53,10 +53,12 @@ def decide(raw: Obj, observed: Observed, context: Context) -> Decision:
     """
     if "deletionTimestamp" in raw["metadata"]:
         return _delete(raw)
+    told = _readable_status(raw)
     try:
-        workspace = Workspace.model_validate(raw)
+        workspace = Workspace.model_validate({**raw, "status": told})
     except ValidationError as error:
-        return _tell(_unreadable(raw), raw, Assessment(_invalid(error)), context)
+        unreadable = Workspace(metadata=ObjectMeta.model_validate(raw["metadata"]), status=told)
+        return _tell(unreadable, raw, Assessment(_invalid(error)), context)
     problems = validate(workspace, context.catalog)
     if problems:
         return _tell(workspace, raw, Assessment(_problem(problems)), context)
@@ -71,14 +73,12 @@ def _delete(raw: Obj) -> Decision:
     return Decision(finalizers=tuple(f for f in finalizers if f != labels.FINALIZER))
 
 
-def _unreadable(raw: Obj) -> Workspace:
-    """The Workspace without what cannot be read, to carry the status that says so."""
-    workspace = Workspace(metadata=ObjectMeta.model_validate(raw["metadata"]))
+def _readable_status(raw: Obj) -> WorkspaceStatus | None:
+    """The status as it was told; None when another wrote what nobody can read, so that it is told anew."""
     try:
-        status = WorkspaceStatus.model_validate(raw.get("status") or {})
+        return WorkspaceStatus.model_validate(raw.get("status") or {})
     except ValidationError:
-        return workspace
-    return workspace.model_copy(update={"status": status})
+        return None
 
 
 def _invalid(error: ValidationError) -> Finding:

@@ -67,7 +67,7 @@ def status_patch(old: Mapping[str, Any] | None, new: WorkspaceStatus) -> dict[st
     Fields that the new status no longer has are set to null, as a merge patch needs it.
     """
     wanted = new.to_dict()
-    stored = dict(old or {})
+    stored = dict(old) if isinstance(old, Mapping) else {}
     if stored == wanted:
         return None
     return _with_nulls(stored, wanted)

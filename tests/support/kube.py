@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 import yaml
@@ -35,7 +35,7 @@ _ROOTS = {
 }
 
 
-class ApiFailure(AssertionError):
+class ApiFailure(AssertionError):  # noqa: N818 - an answer that a test may expect
     """The API server refused; `status` is the HTTP code."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -125,7 +125,10 @@ def _decoded(entry: Obj, field: str) -> bytes:
 
 
 def eventually(
-    look: Callable[[], T], *, timeout_s: float = 30.0, what: Callable[[], Any] | str = ""
+    look: Callable[[], T | Literal[False] | None],
+    *,
+    timeout_s: float = 30.0,
+    what: Callable[[], Any] | str = "",
 ) -> T:
     """The first truthy value of `look`.
 

@@ -80,13 +80,15 @@ def _forget_gguf(model: Any) -> None:
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.config.name_or_path = ""  # else the name that the GGUF file carries, which is a training note
+    vars(model.config).pop("_model_name_or_path", None)  # the GGUF file's is a training note, not a name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the conversion; return 0, or 1 with the reason on standard error."""
     parser = argparse.ArgumentParser(prog="convert_smollm2", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--gguf-dir", type=Path, help="folder with the .gguf (default: the installed package)")
+    parser.add_argument(
+        "--gguf-dir", type=Path, help="folder with the .gguf (default: the installed package)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     options = parser.parse_args(arguments)
     try:

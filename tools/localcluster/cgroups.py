@@ -1,8 +1,8 @@
 """Control groups: every process of the cluster lives in one of ours, so that it can be found.
 
-Daemons (and containerd's shims, which inherit it) are in ``/kaito-local/daemons``, the pods of a
-node in ``/kaito-local/nodes/NAME``, which is that kubelet's cgroupRoot. Two kubelets with one
-cgroupRoot would kill each other's pods as orphans.
+Daemons are in ``/kaito-local/daemons``; a node's containerd, whose shims inherit its group, in
+``/kaito-local/runtimes/NAME``; the pods of a node in ``/kaito-local/nodes/NAME``, which is that
+kubelet's cgroupRoot. Two kubelets with one cgroupRoot would kill each other's pods as orphans.
 
 Both hierarchies are handled: v1 with a mount per controller, and v2 with one for all. The v2 branch
 follows the kernel's documentation; this package has been run on v1 hosts only.
@@ -35,6 +35,11 @@ def hierarchies() -> list[Path]:
     return sorted(path for path in mounts if (path / "cgroup.procs").exists())
 
 
+def runtime_group(name: str) -> Path:
+    """Give the group of a node's containerd and its shims."""
+    return TREE / "runtimes" / name
+
+
 def node_group(name: str) -> Path:
     """Give the group that holds all pods of a node."""
     return TREE / "nodes" / name
@@ -56,7 +61,8 @@ def _open_to_children(folder: Path) -> None:
         # On v2 an empty cpuset means the parent's; on v1 no process could join the group.
         if not unified() and value.exists() and not value.read_text().strip():
             value.write_text((folder.parent / name).read_text())
-    if unified() and folder.name != DAEMONS.name:  # a group with processes may not pass controllers on
+    # On v2 a group that passes controllers on may hold no process: the leaves with daemons pass none.
+    if unified() and folder.name != DAEMONS.name and folder.parent.name != "runtimes":
         available = (folder / "cgroup.controllers").read_text().split()
         (folder / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in available))
 

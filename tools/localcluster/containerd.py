@@ -2,19 +2,30 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from tools.localcluster import cgroups
 from tools.localcluster.command import run
 from tools.localcluster.errors import ClusterError
 from tools.localcluster.paths import NodePaths, private_folder, write_private
 from tools.localcluster.probes import listens
 from tools.localcluster.processes import Daemon
-from tools.localcluster.settings import OPEN_REGISTRY_PORT, PAUSE_IMAGE, PRIVATE_REGISTRY_PORT, bridge, pod_network
+from tools.localcluster.settings import (
+    NAME,
+    OPEN_REGISTRY_PORT,
+    PAUSE_IMAGE,
+    PRIVATE_REGISTRY_PORT,
+    bridge,
+    pod_network,
+)
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 NAMESPACE = "k8s.io"  # the one that the kubelet's containers and images live in
-SHIM_SOCKETS = Path("/run/containerd/s")  # compiled into the shim
+
+
+def network_name(node: str) -> str:
+    """Name the CNI network of a node; the files it leaves in shared folders begin with this."""
+    return f"{NAME}-{node}"
 
 
 def cni_configuration(name: str, index: int, leases: Path) -> str:
@@ -38,7 +49,7 @@ def cni_configuration(name: str, index: int, leases: Path) -> str:
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
-    network = {"cniVersion": "1.0.0", "name": f"kaito-local-{name}", "plugins": [plugin]}
+    network = {"cniVersion": "1.0.0", "name": network_name(name), "plugins": [plugin]}
     return json.dumps(network, indent=2)
 
 
@@ -118,8 +129,13 @@ class Containerd:
         """The daemon; its shims are looked up beside it."""
         argv = [str(self._programs / "containerd"), "--config", str(self._node.config / "containerd.toml")]
         path = f"{self._programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        environment = {"PATH": path}
-        return Daemon(f"containerd-{self.name}", argv, lambda: listens(self._node.socket), 60, environment)
+        return Daemon(
+            f"containerd-{self.name}",
+            argv,
+            lambda: listens(self._node.socket),
+            environment={"PATH": path},
+            group=cgroups.runtime_group(self.name),
+        )
 
     def ctr(self, *arguments: str, tolerate: bool = False, timeout_s: float = 60) -> str:
         """Run ctr in Kubernetes' namespace of this node."""
@@ -166,15 +182,6 @@ class Containerd:
             self.ctr("containers", "delete", *identifiers, tolerate=True)
         else:
             self.ctr("sandboxes", "remove", "--force", *identifiers, tolerate=True)
-
-    def shim_sockets(self) -> list[Path]:
-        """List the sockets of this node's shims, which lie in a folder that all containerds share."""
-        found: list[Path] = []
-        for record in self._node.containerd_state.glob(f"*/{NAMESPACE}/*/bootstrap.json"):
-            with suppress(OSError, ValueError):
-                address: str = json.loads(record.read_text())["address"]
-                found.append(Path(address.removeprefix("unix://")))
-        return [path for path in found if path.parent == SHIM_SOCKETS]
 
 
 def explain_missing(reference: str, error: ClusterError) -> ClusterError:

@@ -31,6 +31,7 @@ class Daemon:
         ready: True once it does its work. Called often, so it must be cheap.
         deadline_s: how long it may take until ready on a slow machine.
         environment: added to the few variables every daemon gets.
+        group: control group for it and its children.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Daemon:
     ready: Callable[[], bool]
     deadline_s: float = 60
     environment: Mapping[str, str] = field(default_factory=dict)
+    group: Path = cgroups.DAEMONS
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,9 @@ class Processes:
         log = self.log(daemon.name)
         if log.exists():
             log.replace(log.with_name(f"{daemon.name}.previous.log"))
-        cgroups.create(cgroups.DAEMONS)
+        cgroups.create(daemon.group)
         pid = _spawn(daemon, log)
-        cgroups.move(pid, cgroups.DAEMONS)
+        cgroups.move(pid, daemon.group)
         found = stat(pid)
         if found is None:
             raise ClusterError(f"{daemon.name} ended at once. {self.last_words(daemon.name)}")

@@ -9,8 +9,6 @@ from kubernetes import client, config
 
 from tests.cluster.admission.server import Server
 
-NAMESPACE = "admission-tables"
-
 
 @pytest.fixture(scope="session")
 def admission_api() -> Iterator[Server]:
@@ -22,12 +20,3 @@ def admission_api() -> Iterator[Server]:
     config.load_kube_config(config_file=str(path), client_configuration=settings)
     with client.ApiClient(settings) as api:
         yield Server(api)
-
-
-@pytest.fixture(scope="session")
-def namespace(admission_api: Server) -> Iterator[str]:
-    """A namespace for these tests alone."""
-    name = f"{NAMESPACE}-{os.getpid()}"
-    admission_api.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    admission_api.send("DELETE", f"/api/v1/namespaces/{name}")

@@ -16,12 +16,17 @@ EXAMPLES = HERE.parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Row:
-    """One claim about what the API server admits; `refused` is part of its message, None if it accepts."""
+    """One claim about what the API server admits.
+
+    refused: part of the message with which it refuses the manifest or its change; None if it accepts.
+    mend: a change that repairs a stored object, and is accepted; empty where only a new object helps.
+    """
 
     name: str
     manifest: Manifest
     change: Manifest = field(default_factory=dict)
     refused: str | None = None
+    mend: Manifest = field(default_factory=dict)
 
 
 def create_rows() -> list[Row]:
@@ -50,16 +55,14 @@ def _load(file: str) -> list[Row]:
 
 
 def _row(entry: Mapping[str, Any], bases: Mapping[str, Manifest]) -> Row:
-    unknown = set(entry) - {"name", "base", "set", "change", "accepted", "refused"}
+    unknown = set(entry) - {"name", "base", "set", "change", "accepted", "refused", "mend"}
     if unknown or ("accepted" in entry) == ("refused" in entry):
         raise ValueError(f"row {entry['name']!r}: unknown keys {unknown}, or not one of accepted and refused")
     manifest = {"metadata": {"name": "row"}, **copy.deepcopy(bases[entry["base"]])}
     for path, value in entry.get("set", {}).items():
         _assign(manifest, path.split("."), value)
-    change: Manifest = {}
-    for path, value in entry.get("change", {}).items():
-        _nest(change, path.split("."), _filled(value))
-    return Row(entry["name"], manifest, change, entry.get("refused"))
+    change, mend = _patch(entry.get("change", {})), _patch(entry.get("mend", {}))
+    return Row(entry["name"], manifest, change, entry.get("refused"), mend)
 
 
 def _assign(node: Manifest | list[Any], steps: list[str], value: object) -> None:
@@ -75,11 +78,16 @@ def _assign(node: Manifest | list[Any], steps: list[str], value: object) -> None
         node[first] = _filled(value)
 
 
-def _nest(patch: Manifest, steps: list[str], value: object) -> None:
-    """The same for a merge patch, in which None itself means removal."""
-    for step in steps[:-1]:
-        patch = patch.setdefault(step, {})
-    patch[steps[-1]] = value
+def _patch(values: Mapping[str, Any]) -> Manifest:
+    """Dotted paths as a merge patch, in which None means removal."""
+    patch: Manifest = {}
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        node = patch
+        for step in parents:
+            node = node.setdefault(step, {})
+        node[last] = _filled(value)
+    return patch
 
 
 def _filled(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,20 +70,24 @@ class Server:
 
 @dataclass(frozen=True)
 class Workspaces:
-    """The Workspaces of one namespace, under a group that no operator watches."""
+    """The Workspaces of the default namespace, under a group that no operator watches."""
 
     server: Server
     group: str
-    namespace: str
 
     def path(self, name: str = "", subresource: str = "") -> str:
         """Path of the collection, of one object, or of its subresource."""
-        base = f"/apis/{self.group}/{labels.VERSION}/namespaces/{self.namespace}/{labels.PLURAL}"
+        base = f"/apis/{self.group}/{labels.VERSION}/namespaces/default/{labels.PLURAL}"
         return "/".join(filter(None, (base, name, subresource)))
 
     def typed(self, manifest: Manifest) -> Manifest:
         """The manifest under this group."""
         return {**manifest, "apiVersion": f"{self.group}/{labels.VERSION}", "kind": labels.KIND}
+
+
+def own_group(purpose: str) -> str:
+    """An API group of this test process: two of them may run beside each other."""
+    return f"{purpose}-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.kaito.sh"
 
 
 def in_group(crd: Manifest, group: str) -> Manifest:
@@ -102,6 +107,11 @@ def install(server: Server, crd: Manifest) -> None:
     version = crd["spec"]["versions"][0]["name"]
     listing = f"/apis/{crd['spec']['group']}/{version}/{labels.PLURAL}"
     until(lambda: server.send("GET", listing).code == 200, f"{name} is served")
+
+
+def upgrade(server: Server, crd: Manifest) -> None:
+    """Put the CRD in the place of the installed one of its name."""
+    server.must("PATCH", f"{CRDS}/{crd['metadata']['name']}", {"spec": crd["spec"]})
 
 
 def uninstall(server: Server, name: str) -> None:

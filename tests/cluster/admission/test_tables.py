@@ -7,18 +7,26 @@ import yaml
 
 from kaito_operator.api.crd import CRD_FILE
 from tests.cluster.admission.rows import Row, create_rows, update_rows
-from tests.cluster.admission.server import CRDS, Answer, Server, Workspaces, in_group, install, uninstall
+from tests.cluster.admission.server import (
+    CRDS,
+    Answer,
+    Server,
+    Workspaces,
+    in_group,
+    install,
+    own_group,
+    uninstall,
+)
 
 pytestmark = pytest.mark.cluster
 
-GROUP = "admission.kaito.sh"
-
 
 @pytest.fixture(scope="module")
-def workspaces(admission_api: Server, namespace: str) -> Iterator[Workspaces]:
-    crd = in_group(yaml.safe_load(CRD_FILE.read_text(encoding="utf-8")), GROUP)
+def workspaces(admission_api: Server) -> Iterator[Workspaces]:
+    group = own_group("admission")
+    crd = in_group(yaml.safe_load(CRD_FILE.read_text(encoding="utf-8")), group)
     install(admission_api, crd)
-    yield Workspaces(admission_api, GROUP, namespace)
+    yield Workspaces(admission_api, group)
     uninstall(admission_api, crd["metadata"]["name"])
 
 

@@ -11,7 +11,7 @@ from kaito_operator.api.quantities import (
     format_bytes,
     format_cpu,
     format_gib,
-    format_mebibytes,
+    format_memory_request,
     parse_bytes,
 )
 
@@ -42,7 +42,8 @@ def test_a_quantity_is_the_number_of_bytes_that_kubernetes_means(text: str, amou
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Gi", "16 Gi", "16GiB", "16gi", "-1Gi", "1e", "1e999", "0x10", "١Gi", "1Gi\n", ".", "9" * 99]
+    "text",
+    ["", "Gi", "16 Gi", "16GiB", "16gi", "-1Gi", "1e", "1e999", "0x10", "\u0661Gi", "1Gi\n", ".", "9" * 99],
 )
 def test_what_is_no_amount_is_refused_with_an_example_of_one(text: str) -> None:
     with pytest.raises(QuantityError, match="write a number and a unit, such as 512Mi"):
@@ -63,8 +64,15 @@ def test_bytes_are_written_with_the_largest_unit_that_is_exact(amount: int, text
 
 @given(st.integers(min_value=0, max_value=2**62))
 def test_a_request_is_never_below_the_need_and_less_than_a_mebibyte_above(amount: int) -> None:
-    asked_for = parse_bytes(format_mebibytes(amount))
+    asked_for = parse_bytes(format_memory_request(amount))
     assert 0 <= asked_for - amount < MIB
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0, "0"), (1, "1Mi"), (GIB, "1Gi"), (GIB + 1, "1025Mi"), (1024 * GIB, "1Ti")]
+)
+def test_a_request_is_written_as_the_api_server_writes_it_back(amount: int, text: str) -> None:
+    assert format_memory_request(amount) == text
 
 
 @pytest.mark.parametrize(

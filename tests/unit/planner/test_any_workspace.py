@@ -15,8 +15,11 @@ from presets.catalog import load_catalog
 CATALOG = load_catalog()
 
 
+TEXTS = st.text("aZ09-_./:@{}% \n\x00\u2603\U0001f642", max_size=40)
+
+
 def either(usual: list[str]) -> st.SearchStrategy[str]:
-    return st.one_of(st.sampled_from(usual), st.text(max_size=40))
+    return st.one_of(st.sampled_from(usual), TEXTS)
 
 
 def some_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -26,7 +29,7 @@ def some_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
 NAMES = either([*CATALOG, *(name.upper() for name in CATALOG), *(p.hub.id for p in CATALOG.values())])
 OPTIONS = some_of(
     image=either(["registry.example/a/b:1"]),
-    imagePullSecrets=st.lists(st.text(max_size=8), max_size=3),
+    imagePullSecrets=st.lists(TEXTS, max_size=3),
     trustRemoteCode=st.booleans(),
     modelAccessSecret=either(["hf"]),
     volumeClaim=either(["models"]),
@@ -39,10 +42,8 @@ PRESETS = st.fixed_dictionaries(
 BODIES = st.fixed_dictionaries(
     {"metadata": st.just({"name": "w", "namespace": "default"})},
     optional={
-        "resource": some_of(count=st.integers(-(2**63), 2**63 - 1), instanceType=st.text(max_size=8)),
-        "inference": some_of(
-            preset=PRESETS, template=st.dictionaries(st.text(max_size=4), st.none() | st.text(max_size=4))
-        ),
+        "resource": some_of(count=st.integers(-(2**63), 2**63 - 1), instanceType=TEXTS),
+        "inference": some_of(preset=PRESETS, template=st.dictionaries(TEXTS, st.none() | TEXTS, max_size=2)),
         "tuning": some_of(preset=PRESETS, method=either(["lora", "QLoRA"])),
     },
 )

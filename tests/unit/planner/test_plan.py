@@ -22,12 +22,12 @@ SMALL_HUB = HubWeights(
 )
 
 
-def plan_of(name: str, count: int = 1, runtime: RuntimeSettings = HERE, **options: Any) -> Plan:
+def plan_of(name: str, count: int = 1, runtime: RuntimeSettings = HERE, **options: object) -> Plan:
     preset = {"name": name, "presetOptions": options}
     return plan(runtime, resource={"count": count}, inference={"preset": preset})
 
 
-def plan(runtime: RuntimeSettings = HERE, **parts: Any) -> Plan:
+def plan(runtime: RuntimeSettings = HERE, **parts: object) -> Plan:
     workspace = Workspace.model_validate({"metadata": {"name": "w", "namespace": "default"}, **parts})
     return plan_workspace(workspace, CATALOG, runtime)
 
@@ -108,15 +108,14 @@ def test_a_mirror_replaces_the_registry_of_public_images() -> None:
 
 
 def test_our_own_image_comes_from_the_registry_of_the_installation() -> None:
-    weights = plan_of(SMALL).weights
-    assert weights == ImageWeights(
-        "registry.example/kaito-weights-smollm2-135m-instruct:b179c9523d0e", "/weights"
-    )
+    tag = CATALOG[SMALL].weights.image.tag
+    image = f"registry.example/kaito-weights-smollm2-135m-instruct:{tag}"
+    assert plan_of(SMALL).weights == ImageWeights(image, "/weights")
 
 
-@pytest.mark.parametrize("options", [{}, {"weightsFrom": "image"}])
-def test_without_such_a_registry_the_same_weights_come_from_the_hub(options: dict[str, str]) -> None:
-    assert plan_of(SMALL, runtime=BARE, **options).weights == SMALL_HUB
+@pytest.mark.parametrize("asked_for", [None, "image"])
+def test_without_such_a_registry_the_same_weights_come_from_the_hub(asked_for: str | None) -> None:
+    assert plan_of(SMALL, runtime=BARE, weightsFrom=asked_for).weights == SMALL_HUB
 
 
 def test_a_volume_that_is_named_comes_before_the_image() -> None:

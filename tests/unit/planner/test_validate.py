@@ -1,7 +1,5 @@
 """What only the catalog can tell to be wrong, one row each, and that what is right is let through."""
 
-from typing import Any
-
 import pytest
 
 from kaito_operator.api.workspace import Workspace
@@ -12,12 +10,12 @@ CATALOG = load_catalog()
 LLAMA_IMAGE = "registry.example/llama-2-7b:1"
 
 
-def served(name: str, *, count: int = 1, private: bool = False, **options: Any) -> Workspace:
+def served(name: str, *, count: int = 1, private: bool = False, **options: object) -> Workspace:
     preset = {"name": name, "accessMode": "private" if private else "public", "presetOptions": options}
     return a_workspace(resource={"count": count}, inference={"preset": preset})
 
 
-def a_workspace(**parts: Any) -> Workspace:
+def a_workspace(**parts: object) -> Workspace:
     return Workspace.model_validate({"metadata": {"name": "w", "namespace": "default"}, **parts})
 
 

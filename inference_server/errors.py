@@ -1,0 +1,155 @@
+"""Every error of the server and of the download, in one hierarchy.
+
+    ServerError
+    |-- StartError            the process cannot serve; it ends with `exit_code`, the text goes to the
+    |   |                     termination log as `<reason>: <text>`
+    |   |-- OptionsInvalid    2   a flag or an environment variable
+    |   |-- WeightsFormat     3   nothing loadable in the weights folder, or something is missing from it
+    |   |-- WeightsUntrusted  3   the weights need Python code of their own, and that was not allowed
+    |   |-- AdapterRefused    4   an adapter is broken, of an unsupported kind or of another base model
+    |   |-- AddressInUse      6   the port cannot be opened
+    |   `-- FetchFailed           the download; its subclasses are in `fetch`'s table of exit codes
+    |       |-- HubDenied     10  401 or 403
+    |       |-- HubNotFound   11  no such repository or revision
+    |       |-- HubUnreachable 12 no network, name not resolved, time-out, server error
+    |       `-- VolumeTooSmall 13 the volume cannot hold the files
+    |-- EngineFailed          5   generation is broken for good (a CUDA error); the process must be restarted
+    `-- RequestError          one request is answered with `status` and `{"detail": text}`
+        |-- BadRequest        400
+        |-- NotReady          503  loading, draining or broken; come back after `retry_after_s`
+        |-- QueueFull         429  too many requests wait; come back after `retry_after_s`
+        `-- OutOfMemory       503  this request did not fit the memory that is left
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How the process ends. docs and the operator read these numbers: never renumber one."""
+
+    OK = 0
+    UNEXPECTED = 1
+    OPTIONS = 2
+    WEIGHTS = 3
+    ADAPTER = 4
+    ENGINE = 5
+    ADDRESS = 6
+    HUB_DENIED = 10
+    HUB_NOT_FOUND = 11
+    HUB_UNREACHABLE = 12
+    VOLUME = 13
+
+
+class ServerError(Exception):
+    """Base of all errors here. The text says the cause and the next action, and holds no user text."""
+
+
+class StartError(ServerError):
+    """The process cannot do its work. The class name is the reason."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+    @property
+    def reason(self) -> str:
+        """Return the CamelCase word that stands before the text in the termination log."""
+        return type(self).__name__
+
+
+class OptionsInvalid(StartError):
+    """A flag or an environment variable cannot be used."""
+
+    exit_code = ExitCode.OPTIONS
+
+
+class WeightsFormat(StartError):
+    """The weights folder holds nothing that can be loaded, or something is missing from it."""
+
+    exit_code = ExitCode.WEIGHTS
+
+
+class WeightsUntrusted(StartError):
+    """The weights come with Python code that would have to run, and nobody allowed it."""
+
+    exit_code = ExitCode.WEIGHTS
+
+
+class AdapterRefused(StartError):
+    """An adapter is broken, of a kind that cannot be combined, or was trained on another base model."""
+
+    exit_code = ExitCode.ADAPTER
+
+
+class AddressInUse(StartError):
+    """The port cannot be opened."""
+
+    exit_code = ExitCode.ADDRESS
+
+
+class FetchFailed(StartError):
+    """Weights could not be downloaded."""
+
+
+class HubDenied(FetchFailed):
+    """The hub answered 401 or 403."""
+
+    exit_code = ExitCode.HUB_DENIED
+
+
+class HubNotFound(FetchFailed):
+    """The hub knows no such repository or revision."""
+
+    exit_code = ExitCode.HUB_NOT_FOUND
+
+
+class HubUnreachable(FetchFailed):
+    """The hub did not answer, or answered with a server error."""
+
+    exit_code = ExitCode.HUB_UNREACHABLE
+
+
+class VolumeTooSmall(FetchFailed):
+    """The files do not fit the volume."""
+
+    exit_code = ExitCode.VOLUME
+
+
+class EngineFailed(ServerError):
+    """Generation cannot go on in this process."""
+
+
+class RequestError(ServerError):
+    """One request is refused; the server goes on. `retry_after_s` becomes the Retry-After header."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class BadRequest(RequestError):
+    """The client has to change the request."""
+
+    status = 400
+
+
+class NotReady(RequestError):
+    """No request can be answered now."""
+
+    status = 503
+
+
+class QueueFull(RequestError):
+    """As many requests wait as are allowed to."""
+
+    status = 429
+
+
+class OutOfMemory(RequestError):
+    """The memory left over does not hold this request."""
+
+    status = 503

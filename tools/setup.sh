@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Make .venv hold exactly what locks/dev.txt names. Says what it does before it does it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+if ! command -v "$python" >/dev/null; then
+    echo "setup: $python is missing. Install Python 3.11 or newer, or name one: PYTHON=/path/to/python3 make setup" >&2
+    exit 1
+fi
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "setup: $("$python" --version) is too old. Name a Python 3.11 or newer: PYTHON=/path/to/python3 make setup" >&2
+    exit 1
+fi
+if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+    echo "setup: $python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2
+    exit 1
+fi
+
+count=$(grep -cE '^[a-z0-9].*==' locks/dev.txt)
+echo "setup: installing $count Python packages into .venv (about 6 GB with PyTorch; 1 to 5 minutes the first time)"
+echo "setup: downloads are kept in $UV_CACHE_DIR"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
+# The bootstrap is part of dev.txt's environment: sync removes what neither of them names.
+.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes locks/dev.txt locks/bootstrap.txt
+echo "setup: done"

@@ -46,8 +46,8 @@ def troubleshooting() -> str:
         f"# Troubleshooting\n\n{GENERATED}"
         "<!-- Source: kaito_operator/api/reasons.py -->\n\n"
         "`kubectl get workspace NAME -o wide` shows the phase and the reason.\n"
-        "`kubectl describe workspace NAME` shows the sentence and the next action, in `status.blockedOn` and in\n"
-        "the conditions. Words in capitals stand for what the operator fills in.\n\n"
+        "`kubectl describe workspace NAME` shows the sentence and the next action, in `status.blockedOn`\n"
+        "and in the conditions. Words in capitals stand for what the operator fills in.\n\n"
         "## Blocked: somebody has to act\n\n"
         f"{_reason_sections(blocked)}\n"
         "## Waiting: nothing is wrong\n\n"
@@ -94,7 +94,8 @@ def presets() -> str:
     )
     return (
         f"# Presets\n\n{GENERATED}<!-- Source: presets/models.yaml -->\n\n"
-        "The names for `inference.preset.name`. Weights and KV (the key-value cache) are what they take in memory.\n\n"
+        "The names for `inference.preset.name`. Weights and KV (the key-value cache) are what they\n"
+        "take in memory.\n\n"
         f"{_table(header, rows)}"
     )
 

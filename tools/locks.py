@@ -43,6 +43,8 @@ class Lock:
 # The images stand on Debian 13, whose Python is 3.13. Its own python3-torch serves the CPU flavour.
 IMAGE_PYTHON = "3.13"
 LOCKS = (
+    # What installs the others; tools/setup.sh.
+    Lock("bootstrap", package="uv==0.13.9"),
     Lock("dev", ("operator", "server"), groups=("dev",)),
     Lock("operator", ("operator",), python=IMAGE_PYTHON, bound_to="dev"),
     Lock("inference", ("server",), python=IMAGE_PYTHON, bound_to="dev"),
@@ -101,8 +103,11 @@ def write_lock(lock: Lock) -> None:
 def main() -> None:
     """Write the named locks, or all of them, in an order in which a lock follows the one that binds it."""
     parser = argparse.ArgumentParser(prog="python -m tools.locks", description=main.__doc__)
-    parser.add_argument("names", nargs="*", choices=[lock.name for lock in LOCKS], metavar="NAME")
+    known = [lock.name for lock in LOCKS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
     names = parser.parse_args().names
+    if unknown := set(names) - set(known):
+        parser.error(f"there is no lock {', '.join(sorted(unknown))}: choose from {', '.join(known)}")
     for lock in LOCKS:
         if lock.name in names or not names:
             print(f"resolving locks/{lock.name}.txt", flush=True)

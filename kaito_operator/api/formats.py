@@ -17,7 +17,7 @@ def _matches(pattern: str, message: str) -> Rule:
 
 
 _DNS_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_LABEL_VALUE: Final = "[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_LABEL_VALUE: Final = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
 # Upper-case letters in the path are let through: KAITO's documented manifests carry placeholders such as
 # ADAPTER_HERE, and v0.3.0 took them. The kubelet refuses them with InvalidImageName.
@@ -73,8 +73,8 @@ InstanceType = Annotated[
         json_schema_extra=limits(
             _matches(
                 _LABEL_VALUE,
-                "This is not the name of an instance type; write it as the cloud does, such as "
-                "Standard_NC24ads_A100_v4, or leave the field out to have one chosen",
+                "This is not the name of an instance type; write it as the cloud does, in letters, digits, "
+                "'-', '_' and '.', or leave the field out to have one chosen",
             ),
             maxLength=63,
         )
@@ -112,8 +112,8 @@ PresetName = Annotated[
         json_schema_extra=limits(
             _matches(
                 "[A-Za-z0-9][-A-Za-z0-9_.]*(/[A-Za-z0-9][-A-Za-z0-9_.]*)?",
-                "This is not the name of a model; write a preset's name such as phi-3-mini-4k-instruct, "
-                "or owner/model as on a model hub",
+                "This is not the name of a model; write the name of a preset, in letters, digits, '-', "
+                "'_' and '.', or owner/model as on a model hub",
             ),
             maxLength=192,
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
 from kaito_operator.api.formats import LabelKey, LabelValue
-from kaito_operator.api.schema import limits
+from kaito_operator.api.schema import PRESERVE_UNKNOWN, limits
 
 
 class ApiModel(BaseModel):
@@ -31,28 +31,42 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
 def _read_timestamp(value: object) -> object:
-    """RFC 3339 text to an aware datetime; the epoch when it cannot be read.
+    """RFC 3339 text to a moment in UTC; the epoch when Python cannot tell it.
 
     Anyone who may write a status could store a date that Python does not know (a leap second, the year 0).
     Failing here would stop the reconciliation of that object for ever.
     """
-    if not isinstance(value, str):
+    if value is None or isinstance(value, datetime):
         return value
+    if not isinstance(value, str):
+        return _EPOCH  # the API server admits an empty list where a date-time belongs
     try:
         read = datetime.fromisoformat(value)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+        return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return _EPOCH
 
 
 def format_timestamp(moment: datetime) -> str:
     """The moment as Kubernetes writes it: UTC, whole seconds, with Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 Timestamp = Annotated[datetime, BeforeValidator(_read_timestamp), PlainSerializer(format_timestamp)]
 """An aware datetime; in JSON RFC 3339 in UTC with whole seconds."""
+
+
+def _read_opaque(value: object) -> object:
+    """v0.3.0's CRD said nothing about these fields, so a stored one may be a number or a list."""
+    return value if isinstance(value, Mapping) else {}
+
+
+Opaque = Annotated[dict[str, Any], BeforeValidator(_read_opaque), Field(json_schema_extra=PRESERVE_UNKNOWN)]
+"""An object that we pass on without knowing its fields; what is no object is read as an empty one."""
 
 
 class OwnerReference(ApiModel):

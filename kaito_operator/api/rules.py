@@ -7,7 +7,7 @@ Three kinds of rule, by what they do to objects that v0.3.0's CRD let in:
 
 * `Rule` that does not name oldSelf: the API server skips it while its node is unchanged.
 * `tolerant`: where the API server cannot do that, the rule itself allows what was stored in breach.
-* `Rule` that compares self with oldSelf: it runs on updates only, and holds for an unchanged object by itself.
+* `Rule` that compares self with oldSelf: it runs on updates only, and holds for what is unchanged.
 """
 
 from collections.abc import Mapping
@@ -91,7 +91,8 @@ SELECTOR: Final = (
         field=".matchExpressions",
     ),
     Rule(
-        f"!has(self.matchLabels) || self.matchLabels.all(key, key.matches(r'^({LABEL_KEY})$'))",
+        f"!has(self.matchLabels) || self.matchLabels.all(key,"
+        f" key.size() <= 317 && key.matches(r'^({LABEL_KEY})$'))",
         NOT_A_LABEL_KEY,
         field=".matchLabels",
     ),

@@ -13,8 +13,6 @@ from pydantic.config import JsonDict, JsonValue
 PRESERVE_UNKNOWN: Final[JsonDict] = {"x-kubernetes-preserve-unknown-fields": True}
 """Marks an object whose fields we pass on without knowing them."""
 
-RuleReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
-
 RuleReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
 
 
@@ -25,7 +23,7 @@ class Rule:
     rule: the expression; `self` is the node's value, `oldSelf` the stored one.
     message: what is wrong; what to write instead.
     reason: the kind of error, which decides the words that the API server puts before the message
-        (FieldValueDuplicate is left out: with it the server shows no message at all).
+        (FieldValueDuplicate is no choice: with it the server shows no message at all).
     field: the child that the error points at, such as ".image"; None points at the node itself.
     optional_old_self: `oldSelf` is an optional, and the rule is also checked when an object is created.
         Without it, a rule that names oldSelf is checked on updates only, and a rule that does not is

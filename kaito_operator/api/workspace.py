@@ -1,6 +1,6 @@
 """The Workspace as users write it; its status is in `status.py`."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,8 +18,8 @@ from kaito_operator.api.formats import (
     WebAddress,
     WeightsPath,
 )
-from kaito_operator.api.meta import ApiModel, LabelSelector, ObjectMeta
-from kaito_operator.api.schema import PRESERVE_UNKNOWN, limits
+from kaito_operator.api.meta import ApiModel, LabelSelector, ObjectMeta, Opaque
+from kaito_operator.api.schema import limits
 from kaito_operator.api.status import (
     BlockedOn,
     PlanStatus,
@@ -129,10 +129,9 @@ class DataSource(ApiModel):
         description="Addresses of files to download.",
         json_schema_extra=limits(maxItems=100),
     )
-    volume_source: dict[str, Any] | None = Field(
+    volume_source: Opaque | None = Field(
         default=None,
         description="Volume that holds the data, as in a pod's volumes, without a name.",
-        json_schema_extra=PRESERVE_UNKNOWN,
     )
     image: ImageReference | None = Field(
         default=None, description="Image that holds the data in its folder /data."
@@ -147,10 +146,9 @@ class DataSource(ApiModel):
 class DataDestination(ApiModel):
     """Where a result is written to: exactly one of image and volumeSource."""
 
-    volume_source: dict[str, Any] | None = Field(
+    volume_source: Opaque | None = Field(
         default=None,
         description="Volume to write the result to, as in a pod's volumes, without a name.",
-        json_schema_extra=PRESERVE_UNKNOWN,
     )
     image: PushReference | None = Field(
         default=None, description="Reference under which the result is pushed as an image."
@@ -176,10 +174,9 @@ class InferenceSpec(ApiModel):
     """What to serve: exactly one of preset and template."""
 
     preset: PresetSpec | None = Field(default=None, description="A model that the operator knows how to run.")
-    template: dict[str, Any] | None = Field(
+    template: Opaque | None = Field(
         default=None,
         description="A pod template of your own, run as it is.",
-        json_schema_extra=PRESERVE_UNKNOWN,
     )
     adapters: list[AdapterSpec] = Field(
         default_factory=list,

@@ -65,20 +65,23 @@ class Elector:
 
     async def run(self) -> None:
         """Try for the Lease, renew it, for ever. Returns when a held Lease was lost."""
-        while True:
-            sent_at = self.clock()
-            held = await self._attempt()
-            if held:
-                self._renewed_at = sent_at
-                if not self.leading.is_set():
-                    logger.info("leading", extra={"identity": self.identity, "lease": self.name})
-                    self.leading.set()
-                    self.on_lead()
-            elif self.leading.is_set() and self.write_budget_s() <= 0:
-                self.leading.clear()
-                logger.error("lease lost", extra={"identity": self.identity, "lease": self.name})
-                return
+        while await self.step():
             await asyncio.sleep(RENEW_S)
+
+    async def step(self) -> bool:
+        """Try once to get or to renew the Lease. False when a held Lease was lost."""
+        sent_at = self.clock()
+        if await self._attempt():
+            self._renewed_at = sent_at
+            if not self.leading.is_set():
+                logger.info("leading", extra={"identity": self.identity, "lease": self.name})
+                self.leading.set()
+                self.on_lead()
+        elif self.leading.is_set() and self.write_budget_s() <= 0:
+            self.leading.clear()
+            logger.error("lease lost", extra={"identity": self.identity, "lease": self.name})
+            return False
+        return True
 
     async def release(self) -> None:
         """Give the Lease back, so that the other replica takes over at once."""

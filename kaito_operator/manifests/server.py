@@ -158,4 +158,7 @@ def _pull_secrets(workspace: Workspace) -> list[str]:
 
 def _without_repeats(items: list[Obj]) -> list[Obj]:
     """The first of each name: weights and adapters both bring the copier."""
-    return list({item["name"]: item for item in reversed(items)}.values())[::-1]
+    first: dict[str, Obj] = {}
+    for item in items:
+        first.setdefault(item["name"], item)
+    return list(first.values())

@@ -15,6 +15,7 @@ import pytest
 from tests.support.kube import Api, Obj, eventually
 from tests.support.operator import OperatorProcess
 from tools.kubectl import Kubectl
+from tools.localcluster import LocalCluster
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREPARE = "run `make test`, or `python -m tools.testbed up` once and pytest as often as you like"
@@ -115,3 +116,20 @@ class Gone:
             return found + [pod["metadata"]["name"] for pod in pods]
 
         eventually(lambda: not left(), timeout_s=60, what=left)
+
+
+@pytest.fixture
+def gpu_node(testbed: Obj, api: Api) -> Iterator[str]:
+    """A second node with one simulated GPU and the taint of GPU nodes."""
+    if testbed["cluster"] != "local":
+        pytest.skip("only the local cluster can add a node with a simulated GPU")
+    cluster = LocalCluster()
+    name = "gpu-node"
+    cluster.add_node(name, labels={"test.kaito.sh/pool": "gpu"}, taints={"sku": "gpu:NoSchedule"}, gpus=1)
+    eventually(lambda: _has_gpu(api.find("nodes", None, name)), timeout_s=60)
+    yield name
+    cluster.remove_node(name)
+
+
+def _has_gpu(node: Obj | None) -> bool:
+    return (node or {}).get("status", {}).get("allocatable", {}).get("nvidia.com/gpu") == "1"

@@ -46,6 +46,7 @@ def build_all(
     if unknown:
         raise ImageError(f"There is no image {', '.join(unknown)}: choose from {', '.join(recipes)}.")
     cache = cache_folder()
+    report(f"the output of each step goes to {cache / 'logs'}")
     with _alone(cache, report), tempfile.TemporaryDirectory() as secrets:
         session = _Session(registry, report, push, base_image, cache, Path(secrets))
         return {name: session.provide(name, recipes[name]) for name in names or recipes}
@@ -89,7 +90,7 @@ class _Session:
         log = self.cache / "logs" / f"{name}.log"
         if builder.image_id(reference) is None:
             build = self._build(name, recipe, reference)
-            with step(self.report, f"building {reference} with {builder.name} (log: {log})"):
+            with step(self.report, f"building {reference} with {builder.name}"):
                 builder.build(build, log)
         if self.push:
             with step(self.report, f"pushing {reference}"):

@@ -144,6 +144,11 @@ class Paths:
         return self.cache / "images" / f"containerd-{CONTAINERD_VERSION}"
 
     @property
+    def images_in_order(self) -> Path:
+        """A mark: the kept images were left in order and no containerd has touched them since."""
+        return self.kept_images / "in-order"
+
+    @property
     def nodes(self) -> Path:
         """One folder per node."""
         return self.state / "nodes"

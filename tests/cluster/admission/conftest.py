@@ -15,7 +15,10 @@ def admission_api() -> Iterator[Server]:
     """The server of KAITO_TEST_KUBECONFIG, or else of the local cluster."""
     path = Path(os.environ.get("KAITO_TEST_KUBECONFIG", ".local/kubeconfig"))
     if not path.exists():
-        pytest.fail(f"{path} does not exist: run `make cluster`, or name a cluster in KAITO_TEST_KUBECONFIG")
+        pytest.fail(
+            f"{path} does not exist: run `python -m tools.localcluster up`, "
+            "or name a cluster's kubeconfig in KAITO_TEST_KUBECONFIG"
+        )
     settings = client.Configuration()
     config.load_kube_config(config_file=str(path), client_configuration=settings)
     with client.ApiClient(settings) as api:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from kaito_operator.api import labels
+
 Manifest = dict[str, Any]
 
 HERE = Path(__file__).parent
@@ -31,11 +33,12 @@ class Row:
 
 def create_rows() -> list[Row]:
     """The objects that users create, the examples among them."""
-    examples = [
-        Row(f"the example {path.name}", yaml.safe_load(path.read_text(encoding="utf-8")))
+    return _load("create.yaml") + [
+        Row(f"the example {path.name}", document)
         for path in sorted(EXAMPLES.rglob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        if document["kind"] == labels.KIND
     ]
-    return _load("create.yaml") + examples
 
 
 def update_rows() -> list[Row]:

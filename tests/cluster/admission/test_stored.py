@@ -78,6 +78,13 @@ STATUS = WorkspaceStatus(
     observed_generation=2,
 )
 
+# These stand in the table as controls: a new object may be like them.
+NOT_IN_BREACH = (
+    "nothing wrong",
+    "the default instance type of v0.3.0",
+    "tuning by a method in capitals",
+)
+
 every_row = pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in stored_rows()])
 
 
@@ -114,10 +121,10 @@ def test_the_model_reads_it(stored: Workspaces, row: Row) -> None:
     assert workspace.status.conditions[0].type == "MachineReady"
 
 
-@every_row
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id=row.name) for row in stored_rows() if row.name not in NOT_IN_BREACH]
+)
 def test_a_new_object_like_it_is_refused(stored: Workspaces, row: Row) -> None:
-    if row.name in ("nothing wrong", "the default instance type of v0.3.0", "tuning by a method in capitals"):
-        pytest.skip("this one stands in the table as a control: it is not in breach")
     manifest = {**row.manifest, "metadata": {"name": name_of(row)[:52].rstrip("-")}}
     if row.manifest["metadata"]["name"] != "row":
         manifest["metadata"] = {"name": f"{name_of(row)}-new"}

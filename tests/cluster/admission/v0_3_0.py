@@ -50,8 +50,8 @@ _CONDITION = _object(
     lastTransitionTime={"type": "string", "format": "date-time"},
     message=_TEXT,
     observedGeneration={"type": "integer"},
-    reason=_TEXT,
-    status=_TEXT,
+    reason={"type": "string", "minLength": 1},
+    status={"type": "string", "enum": ["True", "False", "Unknown"]},
     type=_TEXT,
 )
 _STATUS = _object(workerNodes=_TEXTS, conditions=_list(_CONDITION))

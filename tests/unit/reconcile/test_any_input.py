@@ -65,7 +65,7 @@ PAYLOAD = st.fixed_dictionaries(
         ),
     },
 )
-CONTAINERS = st.lists(
+CONTAINERS: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.fixed_dictionaries(
         {},
         optional={

@@ -116,6 +116,7 @@ async def test_every_key_is_worked_on_by_many_workers_exactly_once() -> None:
     queue: WorkQueue[int] = WorkQueue()
     held: set[int] = set()
     done: list[int] = []
+    finished = asyncio.Event()
 
     async def worker() -> None:
         while True:
@@ -126,13 +127,14 @@ async def test_every_key_is_worked_on_by_many_workers_exactly_once() -> None:
             held.discard(key)
             done.append(key)
             queue.done(key)
+            if len(done) == 200:
+                finished.set()
 
     workers = [asyncio.create_task(worker()) for _ in range(8)]
     for key in range(200):
         queue.add(key, urgent=key % 2 == 0)
     async with asyncio.timeout(2):
-        while len(done) < 200:
-            await asyncio.sleep(0)
+        await finished.wait()
     for task in workers:
         task.cancel()
     assert sorted(done) == list(range(200))

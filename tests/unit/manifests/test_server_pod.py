@@ -1,0 +1,128 @@
+"""What every pod of ours must be, for every preset and every way of the weights."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.manifests.render import render
+from kaito_operator.manifests.weights import Delivery
+from kaito_operator.planner.plan import plan_workspace
+from kaito_operator.settings import RuntimeSettings
+from presets.catalog import load_catalog
+from tests.support.objects import Obj, a_workspace
+
+RUNTIME = RuntimeSettings(runtime_image="reg/kaito-inference:1", project_registry="reg")
+SOURCES: list[tuple[Delivery, Obj]] = [
+    ("image", {"image": "reg/own:1"}),
+    ("imageCopy", {"image": "reg/own:1"}),
+    ("volumeClaim", {"volumeClaim": "claim", "weightsPath": "/models/x"}),
+    ("hub", {"weightsFrom": "hub", "modelAccessSecret": "hf"}),
+]
+
+
+def pod(way: Delivery, options: Obj, *, preset: str = "smollm2-135m-instruct", **more: Any) -> Obj:
+    inference = {"preset": {"name": preset, "accessMode": "private", "presetOptions": options}, **more}
+    workspace = Workspace.model_validate(a_workspace(inference=inference))
+    plan = plan_workspace(workspace, load_catalog(), RUNTIME)
+    (deployment, _) = render(workspace, plan, way, RUNTIME).objects
+    return dict(deployment["spec"]["template"]["spec"])
+
+
+def containers(spec: Obj) -> Iterator[Obj]:
+    yield from spec.get("initContainers", ())
+    yield from spec["containers"]
+
+
+@pytest.mark.parametrize("preset", sorted(load_catalog()))
+@pytest.mark.parametrize(("way", "options"), SOURCES)
+def test_every_pod_meets_the_restricted_pod_security_standard(
+    way: Delivery, options: Obj, preset: str
+) -> None:
+    spec = pod(way, options, preset=preset)
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in containers(spec):
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize("preset", sorted(load_catalog()))
+@pytest.mark.parametrize(("way", "options"), SOURCES)
+def test_every_mount_has_its_volume_and_every_name_is_used_once(
+    way: Delivery, options: Obj, preset: str
+) -> None:
+    spec = pod(way, options, preset=preset)
+    volumes = [volume["name"] for volume in spec["volumes"]]
+    assert len(volumes) == len(set(volumes))
+    for container in containers(spec):
+        assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
+    names = [container["name"] for container in containers(spec)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("way", "options"), SOURCES)
+def test_the_server_finds_the_weights_read_only_at_the_same_place(way: Delivery, options: Obj) -> None:
+    (server,) = pod(way, options)["containers"]
+    (mount,) = [m for m in server["volumeMounts"] if m["name"] == "weights"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/mnt/weights", True)
+
+
+@pytest.mark.parametrize(("way", "options"), SOURCES)
+def test_no_tag_floats_and_no_token_of_the_api_server_is_mounted(way: Delivery, options: Obj) -> None:
+    spec = pod(way, options)
+    assert all(not container["image"].endswith(":latest") for container in containers(spec))
+    assert spec["automountServiceAccountToken"] is False
+
+
+def test_the_hubs_token_is_only_in_the_container_that_fetches() -> None:
+    spec = pod("hub", {"weightsFrom": "hub", "modelAccessSecret": "hf"})
+    (server,) = spec["containers"]
+    assert "HF_TOKEN" not in [entry["name"] for entry in server["env"]]
+    (fetch,) = spec["initContainers"]
+    assert "HF_TOKEN" in [entry["name"] for entry in fetch["env"]]
+
+
+def test_the_server_never_reaches_for_a_hub() -> None:
+    (server,) = pod("image", {"image": "reg/own:1"})["containers"]
+    assert {"name": "HF_HUB_OFFLINE", "value": "1"} in server["env"]
+
+
+def test_foreign_code_runs_only_when_the_workspace_asks() -> None:
+    (server,) = pod("image", {"image": "reg/own:1"})["containers"]
+    assert "--trust-remote-code" not in server["args"]
+    (server,) = pod("image", {"image": "reg/own:1", "trustRemoteCode": True})["containers"]
+    assert "--trust-remote-code" in server["args"]
+
+
+ADAPTERS = [
+    {"source": {"name": "one", "image": "reg/one:1", "imagePullSecrets": ["s"]}, "strength": "0.5"},
+    {"source": {"name": "two", "image": "reg/two:1"}},
+]
+
+
+@pytest.mark.parametrize("way", ["image", "imageCopy"])
+def test_each_adapter_is_a_folder_of_its_own(way: Delivery) -> None:
+    spec = pod(way, {"image": "reg/own:1"}, adapters=ADAPTERS)
+    (server,) = spec["containers"]
+    mounted = {m["mountPath"] for m in server["volumeMounts"] if m["mountPath"].startswith("/mnt/adapter")}
+    assert mounted == {"/mnt/adapter/one", "/mnt/adapter/two"}
+    assert spec["imagePullSecrets"] == [{"name": "s"}]
+    assert {"name": "KAITO_ADAPTER_STRENGTHS", "value": '{"one": 0.5}'} in server["env"]
+
+
+def test_weights_and_adapters_share_one_copier() -> None:
+    spec = pod("imageCopy", {"image": "reg/own:1"}, adapters=ADAPTERS)
+    names = [container["name"] for container in spec["initContainers"]]
+    assert names == ["copier", "weights", "adapter-one", "adapter-two"]
+
+
+def test_a_cpu_model_asks_for_no_gpu_and_a_gpu_model_for_its_gpus() -> None:
+    (cpu,) = pod("image", {"image": "reg/own:1"})["containers"]
+    assert "limits" not in cpu["resources"]
+    (gpu,) = pod("image", {"image": "reg/own:1"}, preset="falcon-40b")["containers"]
+    assert gpu["resources"]["limits"] == {"nvidia.com/gpu": "2"}
+    assert gpu["resources"]["requests"]["nvidia.com/gpu"] == "2"

@@ -1,0 +1,122 @@
+"""The cluster tier's ground: `up` prepares it, `down` removes it, `run` does both around the tests.
+
+`up` leaves .local/testbed.json, which tells the tests where everything is.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.images import build_all
+from tools.install import uninstall
+from tools.kubectl import Kubectl
+from tools.localcluster import ClusterError, LocalCluster
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DESCRIPTION = CHECKOUT / ".local" / "testbed.json"
+IMAGES = ("operator", "inference-cpu", "weights-smollm2")
+VERSIONS = ("1.36", "1.34")
+
+
+def main() -> int:
+    """Exit codes: those of pytest; 1 also when the cluster could not be prepared."""
+    parser = argparse.ArgumentParser(prog="python -m tools.testbed", description=__doc__)
+    parser.add_argument("what", choices=["up", "down", "run"])
+    parser.add_argument("--kubernetes", choices=VERSIONS, default=VERSIONS[0])
+    parser.add_argument("--full", action="store_true", help="the long matrices, and every Kubernetes version")
+    arguments = parser.parse_args()
+    try:
+        if arguments.what == "up":
+            up(arguments.kubernetes)
+        elif arguments.what == "down":
+            down()
+        else:
+            return run(full=arguments.full)
+    except ClusterError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    print(f"testbed: {line}", flush=True)
+
+
+def run(*, full: bool) -> int:
+    """All tests of this machine; the cluster is removed afterwards unless it was up before."""
+    reason = LocalCluster.impossible_here()
+    if reason is not None:
+        say(f"the cluster tier is skipped: {reason}")
+        return _pytest(["tests"], full=full, KAITO_NO_CLUSTER=reason)
+    cluster = LocalCluster()
+    was_up = cluster.is_healthy()
+    code = _pytest(["tests/unit", "-q"], full=full)
+    if code != 0:
+        return code  # a minute saved: what is wrong here is wrong in the cluster too
+    try:
+        up(VERSIONS[0])
+        code = _pytest(["tests"], full=full)
+        for version in VERSIONS[1:] if full else ():
+            cluster.down(say)
+            up(version)
+            code = _pytest(["tests/cluster"], full=full) or code
+    finally:
+        if not was_up:
+            down()
+    return code
+
+
+def up(version: str) -> None:
+    """Start the cluster, build and load the images, write down where everything is."""
+    cluster = LocalCluster(kubernetes=version)
+    cluster.up(say)
+    images = build_all(cluster.registry, IMAGES, say)
+    for reference in images.values():
+        cluster.load_image(reference)
+    kubectl = Kubectl(cluster.kubeconfig)
+    if kubectl.run("get", "namespace", "kaito-system", "--ignore-not-found"):
+        say(
+            "removing the installed operator, which would serve the tests' Workspaces; `make demo` restores it"
+        )
+        uninstall(kubectl)
+    user, password = cluster.registry_credentials
+    DESCRIPTION.parent.mkdir(exist_ok=True)
+    DESCRIPTION.touch(mode=0o600)
+    DESCRIPTION.write_text(
+        json.dumps(
+            {
+                "cluster": "local",
+                "kubernetes": version,
+                "kubeconfig": str(cluster.kubeconfig),
+                "audit_log": str(cluster.audit_log),
+                "registry": cluster.registry,
+                "private_registry": cluster.private_registry,
+                "private_user": user,
+                "private_password": password,
+                "node_address": cluster.node_address,
+                "images": images,
+            },
+            indent=2,
+        )
+    )
+
+
+def down() -> None:
+    """Remove the cluster."""
+    DESCRIPTION.unlink(missing_ok=True)
+    LocalCluster().down(say)
+
+
+def _pytest(paths: Sequence[str], *, full: bool, **environment: str) -> int:
+    marks = "not nothing" if full else "not full"
+    command = [sys.executable, "-m", "pytest", *paths, "-m", marks]
+    return subprocess.run(command, cwd=CHECKOUT, env={**os.environ, **environment}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -124,7 +124,7 @@ class Tokenizer(Protocol):
         ...
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Return the token ids of `text`, with the begin token where it is asked for and the model has one."""
+        """Return the token ids of `text`, the begin token first if asked for and there is one."""
         ...
 
 
@@ -150,7 +150,7 @@ class Engine(Protocol):
         """Make ready to generate; blocks, for minutes with large weights. `report` is told each phase.
 
         Raises:
-            StartError: with cause and next action.
+            ProcessError: with cause and next action.
         """
         ...
 

@@ -1,25 +1,30 @@
 """Every error of the server and of the download, in one hierarchy.
 
     ServerError
-    |-- StartError            the process cannot serve; it ends with `exit_code`, the text goes to the
-    |   |                     termination log as `<reason>: <text>`
+    |-- ProcessError            the process cannot do its work; it ends with `exit_code`, and the text goes
+    |   |                       to the termination log as `<class name>: <text>`
     |   |-- OptionsInvalid    2   a flag or an environment variable
-    |   |-- WeightsFormat     3   nothing loadable in the weights folder, or something is missing from it
+    |   |-- WeightsFormat     3   nothing loadable in the weights, or something is missing from them
     |   |-- WeightsUntrusted  3   the weights need Python code of their own, and that was not allowed
     |   |-- AdapterRefused    4   an adapter is broken, of an unsupported kind or of another base model
+    |   |-- EngineFailed      5   generation is broken for good (a CUDA error)
     |   |-- AddressInUse      6   the port cannot be opened
-    |   `-- FetchFailed           the download; its subclasses are in `fetch`'s table of exit codes
-    |       |-- HubDenied     10  401 or 403
-    |       |-- HubNotFound   11  no such repository or revision
-    |       |-- HubUnreachable 12 no network, name not resolved, time-out, server error
-    |       `-- VolumeTooSmall 13 the volume cannot hold the files
-    |-- EngineFailed          5   generation is broken for good (a CUDA error); the process must be restarted
-    `-- RequestError          one request is answered with `status` and `{"detail": text}`
-        |-- BadRequest        400
-        |-- NotReady          503  loading, draining or broken; come back after `retry_after_s`
-        |-- QueueFull         429  too many requests wait; come back after `retry_after_s`
-        `-- OutOfMemory       503  this request did not fit the memory that is left
+    |   |-- ModelTooLarge     7   the weights do not fit the memory
+    |   |-- HubDenied        10   the hub answered 401 or 403
+    |   |-- HubNotFound      11   no such repository or revision
+    |   |-- HubUnreachable   12   no network, name not resolved, time-out, server error
+    |   `-- VolumeTooSmall   13   the volume cannot hold the files
+    `-- RequestError            one request is answered with `status` and `{"detail": text}`
+        |-- BadRequest      400
+        |-- QueueFull       429   too many requests wait; come back after `retry_after_s`
+        |-- NotReady        503   loading, draining or broken; come back after `retry_after_s`
+        |-- OutOfMemory     503   this request did not fit the memory that is left
+        `-- ClientGone      499   nobody reads the answer any more (nginx's code, seen in logs and counts only)
+
+What no class here names ends the process with 1.
 """
+
+# ruff: noqa: N818 - the names are the reasons that people read in a pod's status, where "Error" says nothing
 
 from __future__ import annotations
 
@@ -37,6 +42,7 @@ class ExitCode(IntEnum):
     ADAPTER = 4
     ENGINE = 5
     ADDRESS = 6
+    MEMORY = 7
     HUB_DENIED = 10
     HUB_NOT_FOUND = 11
     HUB_UNREACHABLE = 12
@@ -47,8 +53,8 @@ class ServerError(Exception):
     """Base of all errors here. The text says the cause and the next action, and holds no user text."""
 
 
-class StartError(ServerError):
-    """The process cannot do its work. The class name is the reason."""
+class ProcessError(ServerError):
+    """The process cannot do its work. The class name is the reason that status and logs show."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
@@ -58,66 +64,70 @@ class StartError(ServerError):
         return type(self).__name__
 
 
-class OptionsInvalid(StartError):
+class OptionsInvalid(ProcessError):
     """A flag or an environment variable cannot be used."""
 
     exit_code = ExitCode.OPTIONS
 
 
-class WeightsFormat(StartError):
+class WeightsFormat(ProcessError):
     """The weights folder holds nothing that can be loaded, or something is missing from it."""
 
     exit_code = ExitCode.WEIGHTS
 
 
-class WeightsUntrusted(StartError):
+class WeightsUntrusted(ProcessError):
     """The weights come with Python code that would have to run, and nobody allowed it."""
 
     exit_code = ExitCode.WEIGHTS
 
 
-class AdapterRefused(StartError):
+class AdapterRefused(ProcessError):
     """An adapter is broken, of a kind that cannot be combined, or was trained on another base model."""
 
     exit_code = ExitCode.ADAPTER
 
 
-class AddressInUse(StartError):
+class AddressInUse(ProcessError):
     """The port cannot be opened."""
 
     exit_code = ExitCode.ADDRESS
 
 
-class FetchFailed(StartError):
-    """Weights could not be downloaded."""
+class EngineFailed(ProcessError):
+    """Generation cannot go on in this process: it must be restarted."""
+
+    exit_code = ExitCode.ENGINE
 
 
-class HubDenied(FetchFailed):
+class ModelTooLarge(ProcessError):
+    """The weights do not fit the memory."""
+
+    exit_code = ExitCode.MEMORY
+
+
+class HubDenied(ProcessError):
     """The hub answered 401 or 403."""
 
     exit_code = ExitCode.HUB_DENIED
 
 
-class HubNotFound(FetchFailed):
+class HubNotFound(ProcessError):
     """The hub knows no such repository or revision."""
 
     exit_code = ExitCode.HUB_NOT_FOUND
 
 
-class HubUnreachable(FetchFailed):
+class HubUnreachable(ProcessError):
     """The hub did not answer, or answered with a server error."""
 
     exit_code = ExitCode.HUB_UNREACHABLE
 
 
-class VolumeTooSmall(FetchFailed):
+class VolumeTooSmall(ProcessError):
     """The files do not fit the volume."""
 
     exit_code = ExitCode.VOLUME
-
-
-class EngineFailed(ServerError):
-    """Generation cannot go on in this process."""
 
 
 class RequestError(ServerError):
@@ -153,3 +163,9 @@ class OutOfMemory(RequestError):
     """The memory left over does not hold this request."""
 
     status = 503
+
+
+class ClientGone(RequestError):
+    """The client closed the connection before its answer was there."""
+
+    status = 499

@@ -46,8 +46,8 @@ def plan_lengths(prompt_tokens: int, wish: Wish, context_tokens: int | None) -> 
             keep = context_tokens - wanted
             if keep < 1:
                 raise BadRequest(
-                    f"{wanted} new tokens leave no room for the prompt in a context of {context_tokens} tokens; "
-                    "ask for fewer in max_new_tokens"
+                    f"{wanted} new tokens leave no room for the prompt in a context of {context_tokens} "
+                    "tokens; ask for fewer in max_new_tokens"
                 )
         if keep >= context_tokens:
             raise BadRequest(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
+from typing_extensions import override
+
 from inference_server.errors import OptionsInvalid
 from inference_server.termination import TERMINATION_LOG
 
@@ -84,6 +86,7 @@ def parse_strengths(text: str) -> dict[str, float]:
 class _Parser(argparse.ArgumentParser):
     """Raises instead of ending the process, so that main() can write the termination log."""
 
+    @override
     def error(self, message: str) -> NoReturn:
         raise OptionsInvalid(f"{message}; see `python -m inference_server --help`")
 
@@ -100,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--dtype", choices=get_args(Dtype), default=default.dtype, help="type of the weights in memory")
     add("--adapters", type=Path, default=default.adapters, help="folder of adapter folders")
     add("--trust-remote-code", action="store_true", help="run Python code that lies beside the weights")
-    add("--allow-pickled-weights", action="store_true", help="load pytorch_model.bin where no safetensors are")
+    add(
+        "--allow-pickled-weights", action="store_true", help="load pytorch_model.bin where no safetensors are"
+    )
     add("--max-model-len", type=_whole(2, 2**31), help="limit the context, in tokens")
     add("--max-queue", type=_whole(0, 100_000), default=default.max_queue, help="requests that may wait")
     add("--max-body-bytes", type=_whole(1, 2**31), default=default.max_body_bytes, help="largest request")

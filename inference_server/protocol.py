@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     """Let one item stand for a list of one; the list's own validation judges the rest."""
     return value if isinstance(value, list) or value is None else [value]
 
@@ -73,14 +73,14 @@ class GenerateKwargs(BaseModel):
     def stop_texts(self) -> tuple[str, ...]:
         """Return `stop` and `stop_sequence` together."""
         single = [self.stop_sequence] if self.stop_sequence else []
-        return tuple([*(self.stop or []), *single])
+        return (*(self.stop or []), *single)
 
     @model_validator(mode="after")
     def _fits_together(self) -> GenerateKwargs:
         if not self.samples and self.num_return_sequences > self.num_beams:
             raise ValueError(
-                f"num_return_sequences {self.num_return_sequences} needs do_sample true or as many num_beams: "
-                "without chance all answers are the same"
+                f"num_return_sequences {self.num_return_sequences} needs do_sample true or as many "
+                "num_beams: without chance all answers are the same"
             )
         if self.max_length is not None and self.max_new_tokens is None and self.min_length > self.max_length:
             raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
@@ -180,6 +180,4 @@ def _range(key: str) -> str:
                 words.append(f"at most {high}")
             case Lt(lt=high):
                 words.append(f"less than {high}")
-            case Interval() | MinLen() | MaxLen() | _:
-                continue
     return ", ".join(words)

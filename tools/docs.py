@@ -108,8 +108,8 @@ def metrics() -> str:
         rows.append((f"`{name}`", family.type, family.documentation))
     return (
         f"# Metrics\n\n{GENERATED}<!-- Source: kaito_operator/shell/metrics.py -->\n\n"
-        "The operator serves these at `:8080/metrics`. The promise that nothing is written while nothing\n"
-        'changes is a query: `rate(kaito_api_requests_total{verb!="PUT"}[5m]) == 0` (PUT renews the Lease).\n\n'
+        "The operator serves these at `:8080/metrics`. That nothing is written while nothing changes\n"
+        'is a query: `rate(kaito_api_requests_total{verb!="PUT"}[5m]) == 0` (PUT renews the Lease).\n\n'
         f"{_table(('metric', 'type', 'meaning'), sorted(rows))}"
     )
 

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.images import build_all
+from tools.images.build import build_all
+from tools.images.errors import ImageError
 from tools.install import uninstall
-from tools.kubectl import Kubectl
-from tools.localcluster import ClusterError, LocalCluster
+from tools.kubectl import Kubectl, KubectlError
+from tools.localcluster import Cluster, ClusterError, preflight
+from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTION = CHECKOUT / ".local" / "testbed.json"
@@ -36,7 +38,7 @@ def main() -> int:
             down()
         else:
             return run(full=arguments.full)
-    except ClusterError as error:
+    except (ClusterError, ImageError, KubectlError) as error:
         say(str(error))
         return 1
     return 0
@@ -49,12 +51,12 @@ def say(line: str) -> None:
 
 def run(*, full: bool) -> int:
     """All tests of this machine; the cluster is removed afterwards unless it was up before."""
-    reason = LocalCluster.impossible_here()
-    if reason is not None:
+    try:
+        preflight.check_platform()
+    except ClusterError as reason:
         say(f"the cluster tier is skipped: {reason}")
-        return _pytest(["tests"], full=full, KAITO_NO_CLUSTER=reason)
-    cluster = LocalCluster()
-    was_up = cluster.is_healthy()
+        return _pytest(["tests"], full=full, KAITO_NO_CLUSTER=str(reason))
+    was_up = Cluster(say=say).status().healthy
     code = _pytest(["tests/unit", "-q"], full=full)
     if code != 0:
         return code  # a minute saved: what is wrong here is wrong in the cluster too
@@ -62,7 +64,7 @@ def run(*, full: bool) -> int:
         up(VERSIONS[0])
         code = _pytest(["tests"], full=full)
         for version in VERSIONS[1:] if full else ():
-            cluster.down(say)
+            down()
             up(version)
             code = _pytest(["tests/cluster"], full=full) or code
     finally:
@@ -73,18 +75,18 @@ def run(*, full: bool) -> int:
 
 def up(version: str) -> None:
     """Start the cluster, build and load the images, write down where everything is."""
-    cluster = LocalCluster(kubernetes=version)
-    cluster.up(say)
-    images = build_all(cluster.registry, IMAGES, say)
+    cluster = Cluster(version, say=say)
+    cluster.up()
+    images = build_all(OPEN_REGISTRY, IMAGES, say)
     for reference in images.values():
         cluster.load_image(reference)
     kubectl = Kubectl(cluster.kubeconfig)
     if kubectl.run("get", "namespace", "kaito-system", "--ignore-not-found"):
-        say(
-            "removing the installed operator, which would serve the tests' Workspaces; `make demo` restores it"
-        )
+        say("removing the demo's operator, which would serve the tests' Workspaces too")
         uninstall(kubectl)
-    user, password = cluster.registry_credentials
+    private = cluster.registry_credentials
+    (node,) = kubectl.get("nodes", "-l", "!test.kaito.sh/pool")["items"]
+    addresses = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
     DESCRIPTION.parent.mkdir(exist_ok=True)
     DESCRIPTION.touch(mode=0o600)
     DESCRIPTION.write_text(
@@ -94,11 +96,11 @@ def up(version: str) -> None:
                 "kubernetes": version,
                 "kubeconfig": str(cluster.kubeconfig),
                 "audit_log": str(cluster.audit_log),
-                "registry": cluster.registry,
-                "private_registry": cluster.private_registry,
-                "private_user": user,
-                "private_password": password,
-                "node_address": cluster.node_address,
+                "registry": OPEN_REGISTRY,
+                "private_registry": PRIVATE_REGISTRY,
+                "private_user": private.username,
+                "private_password": private.password,
+                "node_address": addresses["InternalIP"],
                 "images": images,
             },
             indent=2,
@@ -109,7 +111,7 @@ def up(version: str) -> None:
 def down() -> None:
     """Remove the cluster."""
     DESCRIPTION.unlink(missing_ok=True)
-    LocalCluster().down(say)
+    Cluster(say=say).down()
 
 
 def _pytest(paths: Sequence[str], *, full: bool, **environment: str) -> int:

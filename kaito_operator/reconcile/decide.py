@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from presets.catalog import Catalog
 from pydantic import ValidationError
 
 from kaito_operator.api import labels
@@ -30,6 +29,7 @@ from kaito_operator.reconcile.observed import Obj, Observed
 from kaito_operator.reconcile.obstacles import obstacle
 from kaito_operator.reconcile.status import Assessment, build_status, status_patch, transitions
 from kaito_operator.settings import RuntimeSettings
+from presets.catalog import Catalog
 
 IMAGE_VOLUMES_SINCE = (1, 35)
 

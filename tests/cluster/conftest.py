@@ -15,7 +15,7 @@ import pytest
 from tests.support.kube import Api, Obj, eventually
 from tests.support.operator import OperatorProcess
 from tools.kubectl import Kubectl
-from tools.localcluster import LocalCluster
+from tools.localcluster import Cluster, Taint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PREPARE = "run `make test`, or `python -m tools.testbed up` once and pytest as often as you like"
@@ -123,13 +123,16 @@ def gpu_node(testbed: Obj, api: Api) -> Iterator[str]:
     """A second node with one simulated GPU and the taint of GPU nodes."""
     if testbed["cluster"] != "local":
         pytest.skip("only the local cluster can add a node with a simulated GPU")
-    cluster = LocalCluster()
+    cluster = Cluster()
     name = "gpu-node"
-    cluster.add_node(name, labels={"test.kaito.sh/pool": "gpu"}, taints={"sku": "gpu:NoSchedule"}, gpus=1)
+    cluster.add_node(
+        name, labels={"test.kaito.sh/pool": "gpu"}, taints=[Taint("sku", "gpu", "NoSchedule")], gpus=1
+    )
     eventually(lambda: _has_gpu(api.find("nodes", None, name)), timeout_s=60)
     yield name
     cluster.remove_node(name)
 
 
 def _has_gpu(node: Obj | None) -> bool:
-    return (node or {}).get("status", {}).get("allocatable", {}).get("nvidia.com/gpu") == "1"
+    allocatable: Obj = (node or {}).get("status", {}).get("allocatable", {})
+    return bool(allocatable.get("nvidia.com/gpu") == "1")

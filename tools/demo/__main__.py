@@ -89,7 +89,8 @@ def _look_around(cluster: Cluster, name: str) -> None:
         f"  {kubectl} describe workspace {name}",
         f"  {kubectl} get pods,services -o wide",
         f"  {kubectl} port-forward service/{name} 8080:80",
-        "  curl -s localhost:8080/chat -H 'Content-Type: application/json' -d '{\"prompt\": \"Who are you?\"}'",
+        "  curl -s localhost:8080/chat -H 'Content-Type: application/json' "
+        '-d \'{"prompt": "Who are you?"}\'',
         f"  {kubectl} apply -f examples/inference/kaito_workspace_phi_3.yaml  # says what it lacks",
         "  make demo-down  # removes all of it",
         sep="\n",

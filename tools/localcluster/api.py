@@ -46,20 +46,12 @@ class Api:
 
     def apply(self, path: str, manifest: Json) -> Json:
         """Create or change an object by server-side apply."""
-        return _body(
-            self._send(
-                "PATCH",
-                path,
-                params={"fieldManager": FIELD_MANAGER, "force": "true"},
-                json=manifest,
-                headers={"Content-Type": "application/apply-patch+yaml"},  # JSON is YAML
-            )
-        )
+        query = f"?fieldManager={FIELD_MANAGER}&force=true"
+        return _body(self._send("PATCH", path + query, manifest, "application/apply-patch+yaml"))
 
     def merge(self, path: str, patch: Json) -> Json:
         """Change an object by a JSON merge patch."""
-        headers = {"Content-Type": "application/merge-patch+json"}
-        return _body(self._send("PATCH", path, json=patch, headers=headers))
+        return _body(self._send("PATCH", path, patch, "application/merge-patch+json"))
 
     def delete(self, path: str) -> None:
         """Delete an object; one that is gone already is fine."""
@@ -67,9 +59,10 @@ class Api:
         if response.status_code != httpx.codes.NOT_FOUND:
             _body(response)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, body: Json | None = None, kind: str = "") -> httpx.Response:
+        headers = {"Content-Type": kind} if kind else {}
         try:
-            return self._client.request(method, path, **options)
+            return self._client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
             raise ClusterError(
                 f"The API server at {self._client.base_url} does not answer ({error!r}): "

@@ -130,7 +130,9 @@ class _Builder:
         new = _emptied(target.with_name(f".{target.name}.new"))
         packages = [f"{CONTAINERD_MODULE}/{name}@v{CONTAINERD_VERSION}" for name in CONTAINERD_PROGRAMS]
         argv = ["go", "install", "-trimpath", "-ldflags", "-s -w", *packages]
-        self._build(target.name, argv, new, (f"containerd {CONTAINERD_VERSION}", "2 minutes"), {"GOBIN": str(new)})
+        self._build(
+            target.name, argv, new, (f"containerd {CONTAINERD_VERSION}", "2 minutes"), {"GOBIN": str(new)}
+        )
         shutil.rmtree(target, ignore_errors=True)
         new.rename(target)
 
@@ -174,7 +176,9 @@ class _Builder:
             status = self._watch(process, what[0], began)
         if status:
             tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
-            raise ClusterError(f"Building {what[0]} failed; Go needs its module proxy. The end of {log}:\n  {tail}")
+            raise ClusterError(
+                f"Building {what[0]} failed; Go needs its module proxy. The end of {log}:\n  {tail}"
+            )
         self._say(f"Built {what[0]} in {time.monotonic() - began:.0f} s.")
 
     def _watch(self, process: subprocess.Popen[bytes], what: str, began: float) -> int:

@@ -137,7 +137,8 @@ def _name(user: str, groups: Sequence[str] = ()) -> x509.Name:
 
 def _alternative_names(addresses: Sequence[str | IPv4Address]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName(
-        x509.DNSName(address) if isinstance(address, str) else x509.IPAddress(address) for address in addresses
+        x509.DNSName(address) if isinstance(address, str) else x509.IPAddress(address)
+        for address in addresses
     )
 
 

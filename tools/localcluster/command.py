@@ -20,9 +20,13 @@ def run(*argv: str, given: str | None = None, tolerate: bool = False, timeout_s:
         ClusterError: it is missing, failed or took too long; with its own last words.
     """
     try:
-        done = subprocess.run(argv, input=given, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            argv, input=given, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
     except FileNotFoundError:
-        raise ClusterError(f"{argv[0]} is not installed. Run: apt-get install {package_of(argv[0])}") from None
+        raise ClusterError(
+            f"{argv[0]} is not installed. Run: apt-get install {package_of(argv[0])}"
+        ) from None
     except subprocess.TimeoutExpired:
         raise ClusterError(f"{sentence(argv)} did not end within {timeout_s:.0f} s.") from None
     if done.returncode and not tolerate:

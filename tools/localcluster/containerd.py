@@ -14,7 +14,9 @@ from tools.localcluster.settings import (
     NAME,
     OPEN_REGISTRY_PORT,
     PAUSE_IMAGE,
+    PODS,
     PRIVATE_REGISTRY_PORT,
+    SERVICES,
     bridge,
     pod_network,
 )
@@ -46,7 +48,8 @@ def cni_configuration(name: str, index: int, leases: Path) -> str:
             "type": "host-local",
             "dataDir": str(leases),
             "ranges": [[{"subnet": str(pod_network(index))}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            # No default route: what a pod sends elsewhere fails at once and stays on this machine.
+            "routes": [{"dst": str(PODS)}, {"dst": str(SERVICES)}],
         },
     }
     network = {"cniVersion": "1.0.0", "name": network_name(name), "plugins": [plugin]}
@@ -122,7 +125,9 @@ class Containerd:
         write_private(node.cni / "kaito.conflist", cni_configuration(self.name, index, leases))
         write_private(node.config / "containerd.toml", configuration(node))
         for port in (OPEN_REGISTRY_PORT, PRIVATE_REGISTRY_PORT):
-            write_private(node.config / "registries" / f"localhost:{port}" / "hosts.toml", registry_hosts(port))
+            write_private(
+                node.config / "registries" / f"localhost:{port}" / "hosts.toml", registry_hosts(port)
+            )
         private_folder(node.run)
 
     def daemon(self) -> Daemon:
@@ -153,7 +158,13 @@ class Containerd:
     def pull_image(self, reference: str) -> None:
         """Fetch an image from a registry that needs no sign-in."""
         hosts = str(self._node.config / "registries")
-        self.ctr("images", "pull", "--local", "--hosts-dir", hosts, reference, timeout_s=900)
+        try:
+            self.ctr("images", "pull", "--local", "--hosts-dir", hosts, reference, timeout_s=900)
+        except ClusterError as error:
+            raise ClusterError(
+                f"{error}\nPush the image first (buildah push --tls-verify=false {reference}), "
+                "or load a file with --archive."
+            ) from None
 
     def remove_containers(self) -> bool:
         """Kill and forget every container and sandbox; True when none is left.
@@ -182,11 +193,3 @@ class Containerd:
             self.ctr("containers", "delete", *identifiers, tolerate=True)
         else:
             self.ctr("sandboxes", "remove", "--force", *identifiers, tolerate=True)
-
-
-def explain_missing(reference: str, error: ClusterError) -> ClusterError:
-    """Say how an image gets to where nodes find it."""
-    return ClusterError(
-        f"{error} Push {reference} first (buildah push --tls-verify=false {reference}), or load a file "
-        "with --archive."
-    )

@@ -59,8 +59,15 @@ class ControlPlane:
     @property
     def server(self) -> Pair:
         """The certificate of every control-plane server; etcd also takes it as a client's."""
-        names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{DNS_DOMAIN}"]
-        return self.authority.ensure_pair("server", "kaito-local-server", (), [*names, CONTROL_PLANE, API_SERVICE])
+        names = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            f"kubernetes.default.svc.{DNS_DOMAIN}",
+        ]
+        return self.authority.ensure_pair(
+            "server", "kaito-local-server", (), [*names, CONTROL_PLANE, API_SERVICE]
+        )
 
     def client(self, name: str, user: str, groups: Sequence[str] = ()) -> Path:
         """Write the kubeconfig of a component, which signs in as this user of these groups."""
@@ -143,6 +150,8 @@ class ControlPlane:
             "cluster-signing-cert-file": ca.certificate,
             "cluster-signing-key-file": ca.key,
             "service-cluster-ip-range": SERVICES,
+            # Its default is a folder below /usr, which it makes.
+            "flex-volume-plugin-dir": self.paths.state / "volume-plugins",
             **CONTROLLER_REQUESTS,
         }
         return self._daemon("controller-manager", options, self._health(CONTROLLER_MANAGER_PORT))

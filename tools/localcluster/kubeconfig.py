@@ -46,5 +46,7 @@ def current_context(path: Path) -> str:
         raise ClusterError(f"The kubeconfig {path} cannot be read ({error}): name another one.") from None
     name = content.get("current-context") if isinstance(content, dict) else None
     if not isinstance(name, str) or not name:
-        raise ClusterError(f"The kubeconfig {path} names no current context: kubectl config use-context NAME.")
+        raise ClusterError(
+            f"The kubeconfig {path} names no current context: kubectl config use-context NAME."
+        )
     return name

@@ -34,7 +34,9 @@ class Kubelet:
         api: the administrator's client.
     """
 
-    def __init__(self, spec: NodeSpec, node: NodePaths, program: Path, authority: Authority, api: Api) -> None:
+    def __init__(
+        self, spec: NodeSpec, node: NodePaths, program: Path, authority: Authority, api: Api
+    ) -> None:
         self._spec = spec
         self._node = node
         self._program = program
@@ -69,7 +71,10 @@ class Kubelet:
     def _kubeconfig(self) -> Path:
         name = self._spec.name
         pair = self._authority.ensure_pair(
-            certificate_name(name), f"system:node:{name}", ["system:nodes"], [name, node_address(self._spec.index)]
+            certificate_name(name),
+            f"system:node:{name}",
+            ["system:nodes"],
+            [name, node_address(self._spec.index)],
         )
         return kubeconfig.write(self._node.config / "kubelet.kubeconfig", self._authority, pair)
 

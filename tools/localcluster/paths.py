@@ -141,7 +141,7 @@ class Paths:
     @property
     def kept_images(self) -> Path:
         """The first node's containerd root; kept, so that the next cluster need not unpack again."""
-        return self.cache / "images" / f"containerd-{CONTAINERD_VERSION}"
+        return self.cache / "node-images" / f"containerd-{CONTAINERD_VERSION}"
 
     @property
     def images_in_order(self) -> Path:

@@ -68,7 +68,9 @@ def check_machine() -> None:
     """
     problems = [*_port_problems(listeners()), *_route_problems(_routes())]
     if (SHARED_FOLDER / "config.yaml").exists():
-        problems.append(f"This machine is a node of a Kubernetes cluster already ({SHARED_FOLDER}/config.yaml).")
+        problems.append(
+            f"This machine is a node of a Kubernetes cluster already ({SHARED_FOLDER}/config.yaml)."
+        )
     if problems:
         raise ClusterError("\n".join([*problems, ANOTHER_CLUSTER]))
 
@@ -80,7 +82,10 @@ def _port_problems(present: Sequence[Listener]) -> list[str]:
         for listener in present
         if listener.blocks(address, port)
     ]
-    return [f"Port {port} is taken by {owner(found)}: stop it, then run the command again." for port, found in taken]
+    return [
+        f"Port {port} is taken by {owner(found)}: stop it, then run the command again."
+        for port, found in taken
+    ]
 
 
 def _routes() -> list[str]:
@@ -124,9 +129,11 @@ def ensure_packages(say: Callable[[str], None], extra: Sequence[str] = ()) -> No
         )
     check_platform()
     say(f"Installing Debian packages: {', '.join(packages)}")
-    # docker-registry's own service would take port 5000 at once; this keeps services from starting.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for argv in (["apt-get", "update"], command):
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ClusterError(f"{' '.join(argv)} failed: {done.stderr.strip()[-800:]}")
+    if "docker-registry" in packages and Path("/run/systemd/system").exists():
+        # Its own service starts with the package and would hold port 5000 from now on.
+        run("systemctl", "disable", "--now", "docker-registry", tolerate=True)

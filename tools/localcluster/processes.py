@@ -205,7 +205,7 @@ def _spawn(daemon: Daemon, log: Path) -> int:
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         daemon.argv[0],
-        daemon.argv,
+        list(daemon.argv),
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

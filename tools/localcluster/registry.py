@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import yaml
 
@@ -24,11 +24,7 @@ class Credentials:
 
     registry: str
     username: str
-    password: str
-
-    def __repr__(self) -> str:
-        """Show no password: test runners print values of failed assertions."""
-        return f"Credentials(registry={self.registry!r}, username={self.username!r}, password=...)"
+    password: str = field(repr=False)  # test runners print the values of failed assertions
 
 
 def credentials(paths: Paths) -> Credentials:

@@ -86,7 +86,7 @@ class Removal:
         cut half-written layers: such content is dropped rather than trusted.
         """
         mark = self._paths.images_in_order
-        if clean:
+        if clean and mark.parent.exists():
             mark.touch()
         elif not mark.exists():
             mounts.unmount_below(self._paths.kept_images)

@@ -63,7 +63,9 @@ def release(name: str) -> Release:
     for minor, found in RELEASES.items():
         if name in (minor, found.version):
             return found
-    raise ClusterError(f"Kubernetes {name} is not one of {', '.join(RELEASES)}: choose one with --kubernetes.")
+    raise ClusterError(
+        f"Kubernetes {name} is not one of {', '.join(RELEASES)}: choose one with --kubernetes."
+    )
 
 
 def pod_network(index: int) -> IPv4Network:

@@ -1,4 +1,10 @@
-"""The admission tables as rows: manifests made from a base and a few dotted paths."""
+"""The admission tables as rows: manifests made from a base and a few dotted paths.
+
+A row in YAML says what it shows (`name`), which of bases.yaml it starts from (`base`), what it sets (`set`;
+null removes), how it changes the stored object (`change`, `mend`; null removes), and the answer: `accepted`,
+or in `refused` a part of the API server's message. "<null>" stands for a null that is sent, "<N adapters>"
+for a list of N good adapters.
+"""
 
 import copy
 from collections.abc import Mapping
@@ -33,7 +39,8 @@ class Row:
 
 def create_rows() -> list[Row]:
     """The objects that users create, the examples among them."""
-    return _load("create.yaml") + [
+    rows = [row for path in sorted((HERE / "create").iterdir()) for row in _load(path)]
+    return rows + [
         Row(f"the example {path.name}", document)
         for path in sorted(EXAMPLES.rglob("*.yaml"))
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
@@ -43,17 +50,17 @@ def create_rows() -> list[Row]:
 
 def update_rows() -> list[Row]:
     """The changes that users make."""
-    return _load("update.yaml")
+    return _load(HERE / "update.yaml")
 
 
 def stored_rows() -> list[Row]:
     """Objects that only v0.3.0's CRD let in, and changes that would make each of them worse."""
-    return _load("stored.yaml")
+    return _load(HERE / "stored.yaml")
 
 
-def _load(file: str) -> list[Row]:
+def _load(path: Path) -> list[Row]:
     bases = yaml.safe_load((HERE / "bases.yaml").read_text(encoding="utf-8"))
-    entries = yaml.safe_load((HERE / file).read_text(encoding="utf-8"))
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     return [_row(entry, bases) for entry in entries]
 
 

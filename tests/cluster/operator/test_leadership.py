@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ class Pair:
 
 
 @pytest.fixture
-def pair(kubeconfig: Path, lease_namespace: str, testbed: Obj, tmp_path: Path) -> "Pair":
+def pair(kubeconfig: Path, lease_namespace: str, testbed: Obj, tmp_path: Path) -> Iterator[Pair]:
     pair = Pair(kubeconfig, lease_namespace, testbed, tmp_path)
     yield pair
     pair.close()

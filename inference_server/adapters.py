@@ -68,7 +68,8 @@ def find_adapters(folder: Path, strengths: Mapping[str, float]) -> list[Adapter]
         found = ", ".join(adapter.name for adapter in adapters) or "none"
         raise AdapterRefused(
             f"there is a strength for adapter {absent[0]!r}, but no folder {folder / absent[0]} "
-            f"(found: {found}); its image has no files under /data, or its copy failed: look at the init containers"
+            f"(found: {found}); its image has no files under /data, or its copy failed: "
+            "look at the init containers"
         )
     return adapters
 
@@ -139,8 +140,8 @@ def _require_same_base(model: PreTrainedModel, adapter: Adapter, served_as: str)
         if weight is None:
             raise AdapterRefused(
                 f"adapter {adapter.name!r} was trained on {adapter.base!r}: it changes {path}, which "
-                f"{served_as!r} ({type(model).__name__}, {model.config.num_hidden_layers} layers) does not have; "
-                "use an adapter of the served model"
+                f"{served_as!r} ({type(model).__name__}, {model.config.num_hidden_layers} layers) does not "
+                "have; use an adapter of the served model"
             )
         expected = _fan(modules[path])[side]
         found = shape[1] if side == 0 else shape[0]

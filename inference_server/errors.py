@@ -19,7 +19,7 @@
         |-- QueueFull       429   too many requests wait; come back after `retry_after_s`
         |-- NotReady        503   loading, draining or broken; come back after `retry_after_s`
         |-- OutOfMemory     503   this request did not fit the memory that is left
-        `-- ClientGone      499   nobody reads the answer any more (nginx's code, seen in logs and counts only)
+        `-- ClientGone      499   nobody reads the answer any more (nginx's code; in logs and counts only)
 
 What no class here names ends the process with 1.
 """

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from typing_extensions import override
@@ -50,7 +51,8 @@ async def serve(service: Service, options: ServerOptions) -> ExitCode:
     _drain_on_signals(service, options, end)
     _load_in_thread(service, options, end)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    await asyncio.wait([end, serving], return_when=asyncio.FIRST_COMPLETED)
+    first: list[asyncio.Future[Any]] = [end, serving]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await serving
     return end.result() if end.done() else ExitCode.UNEXPECTED

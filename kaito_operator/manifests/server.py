@@ -5,7 +5,7 @@ import json
 from kaito_operator.api.quantities import format_memory_request
 from kaito_operator.api.workspace import AdapterSpec, ResourceSpec, Workspace
 from kaito_operator.manifests.images import ImageFolder, Mounted, as_copies, as_image_volumes
-from kaito_operator.manifests.ownership import Obj
+from kaito_operator.manifests.ownership import Obj, content_hash
 from kaito_operator.manifests.scheduling import TOLERATIONS, affinity
 from kaito_operator.manifests.service import SERVER_PORT
 from kaito_operator.manifests.weights import WEIGHTS_PATH, Delivery, mounted_weights
@@ -14,6 +14,7 @@ from kaito_operator.settings import RuntimeSettings
 
 ADAPTERS_PATH = "/mnt/adapter"
 ADAPTER_PATH_IN_IMAGE = "/data"
+LABEL_LENGTH = 63
 RUN_AS = 65532  # "nonroot" of the common minimal images; the runtime image's own user
 
 POD_SECURITY: Obj = {
@@ -135,7 +136,7 @@ def _adapters(workspace: Workspace) -> list[AdapterSpec]:
 def _mounted_adapters(workspace: Workspace, way: Delivery, runtime: RuntimeSettings) -> Mounted:
     folders = tuple(
         ImageFolder(
-            name=f"adapter-{adapter.source.name}",
+            name=_adapter_label(adapter.source.name),
             image=adapter.source.image,
             path=ADAPTER_PATH_IN_IMAGE,
             mount_path=f"{ADAPTERS_PATH}/{adapter.source.name}",
@@ -146,6 +147,12 @@ def _mounted_adapters(workspace: Workspace, way: Delivery, runtime: RuntimeSetti
     if way == "image":
         return as_image_volumes(folders)
     return as_copies(folders, runtime.runtime_image, CONTAINER_SECURITY)
+
+
+def _adapter_label(name: str) -> str:
+    """A DNS label for the adapter's volume and container: names may be as long as a label themselves."""
+    label = f"adapter-{name}"
+    return label if len(label) <= LABEL_LENGTH else f"{label[:46]}-{content_hash(name)}"
 
 
 def _pull_secrets(workspace: Workspace) -> list[str]:

@@ -40,10 +40,14 @@ class Removal:
                 content of the registries.
         """
         nodes = self._nodes()
+        # Now, while containerd's notes are there: they go with its containers, the sockets do not.
+        sockets = [socket for name in nodes for socket in leftovers.shim_sockets(self._paths.node(name))]
         clean = self._stop_nodes(nodes)
         self._stop_daemons()
         cgroups.kill(cgroups.TREE)
         self._keep_images(clean)
+        for socket in sockets:
+            socket.unlink(missing_ok=True)
         for name in nodes:
             leftovers.remove_node_files(name, self._paths.node(name))
         mounts.unmount_below(self._paths.run, self._paths.state, self._paths.kept_images)

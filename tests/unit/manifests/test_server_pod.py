@@ -114,6 +114,15 @@ def test_each_adapter_is_a_folder_of_its_own(way: Delivery) -> None:
     assert {"name": "KAITO_ADAPTER_STRENGTHS", "value": '{"one": 0.5}'} in server["env"]
 
 
+def test_adapters_with_the_longest_names_get_containers_that_differ() -> None:
+    names = ["a" * 62 + "1", "a" * 62 + "2"]
+    adapters = [{"source": {"name": name, "image": "reg/a:1"}} for name in names]
+    spec = pod("imageCopy", {"image": "reg/own:1"}, adapters=adapters)
+    containers_of = [c["name"] for c in spec["initContainers"][2:]]
+    assert len(set(containers_of)) == 2
+    assert all(len(name) <= 63 for name in containers_of)
+
+
 def test_weights_and_adapters_share_one_copier() -> None:
     spec = pod("imageCopy", {"image": "reg/own:1"}, adapters=ADAPTERS)
     names = [container["name"] for container in spec["initContainers"]]

@@ -1,4 +1,4 @@
-"""python -m inference_server.fetch: the weights of one model from a Hugging Face-compatible hub into a folder.
+"""python -m inference_server.fetch: a model's weights from a Hugging Face-compatible hub into a folder.
 
     python -m inference_server.fetch --repo ORG/NAME --revision SHA --to FOLDER [--trust-remote-code]
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import shutil
 import sys
 import threading
@@ -27,13 +26,12 @@ from typing import TYPE_CHECKING
 
 from inference_server.errors import (
     ExitCode,
-    HubDenied,
-    HubNotFound,
     HubUnreachable,
     ProcessError,
     VolumeTooSmall,
     WeightsFormat,
 )
+from inference_server.hub_errors import explained
 from inference_server.logs import configure_logging
 from inference_server.termination import TERMINATION_LOG, write_termination_log
 
@@ -88,7 +86,7 @@ def fetch(order: Order) -> None:
         return
     from huggingface_hub import HfApi
 
-    with _explained(order):
+    with explained(order.repo, order.revision, order.folder):
         snapshot = _list_files(HfApi(), order)
         _make_room(order.folder, snapshot, marker)
         _write_marker(order.folder, {**wanted, "sha": snapshot.sha, "complete": False})
@@ -172,14 +170,14 @@ def _make_room(folder: Path, snapshot: Snapshot, marker: Mapping[str, object]) -
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise VolumeTooSmall(
-            f"{needed / 1024**3:.2f} GiB are still to be fetched to {folder} and {free / 1024**3:.2f} GiB are "
-            "free; give the volume more space"
+            f"{needed / 1024**3:.2f} GiB are still to be fetched to {folder} and {free / 1024**3:.2f} GiB "
+            "are free; give the volume more space"
         )
 
 
 def _download(order: Order, snapshot: Snapshot) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     with _progress(order.folder, snapshot):
@@ -233,54 +231,9 @@ def _require_whole(order: Order, snapshot: Snapshot) -> None:
         found = _size(order.folder / name)
         if found != size:
             raise HubUnreachable(
-                f"{name} has {found} bytes and the hub announced {size}; the transfer was cut off: run it again"
+                f"{name} has {found} bytes and the hub announced {size}; the transfer was cut off: "
+                "run it again"
             )
-
-
-@contextmanager
-def _explained(order: Order) -> Iterator[None]:
-    """Turn what the hub's library raises into ours. The token is in none of the texts."""
-    import httpx
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.RevisionNotFoundError as error:
-        raise HubNotFound(f"{order.repo} has no revision {order.revision}; check the revision") from error
-    except errors.HfHubHTTPError as error:
-        raise _by_status(order, error.response.status_code) from error
-    except errors.HFValidationError as error:
-        raise HubNotFound(f"{order.repo!r} is no repository name: {error}") from error
-    except errors.OfflineModeIsEnabled as error:
-        raise HubUnreachable("HF_HUB_OFFLINE is set; set it to 0 to download weights") from error
-    except (httpx.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        raise HubUnreachable(
-            f"the hub {_endpoint()} does not answer ({type(error).__name__}); check the cluster's way out, its "
-            "proxy, or HF_ENDPOINT"
-        ) from error
-    except OSError as error:
-        raise VolumeTooSmall(f"cannot write to {order.folder}: {error.strerror or error}") from error
-
-
-def _by_status(order: Order, status: int) -> ProcessError:
-    secret = "put a token that may read it into the Secret that presetOptions.modelAccessSecret names"
-    if status in (401, 403):
-        given = "refused the token" if os.environ.get("HF_TOKEN") else "wants a token"
-        return HubDenied(
-            f"the hub {_endpoint()} {given} for {order.repo} (HTTP {status}); if the model is gated, accept its "
-            f"terms on the hub, then {secret}"
-        )
-    if status == 404:
-        return HubNotFound(
-            f"the hub {_endpoint()} has no {order.repo} (HTTP 404); check the name, or, if it is private, {secret}"
-        )
-    return HubUnreachable(f"the hub {_endpoint()} answered {order.repo} with HTTP {status}; try again later")
-
-
-def _endpoint() -> str:
-    from huggingface_hub import constants
-
-    return constants.ENDPOINT
 
 
 def _read_marker(folder: Path) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # What configs call the number of positions, in order of preference.
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+# How torch's threads on a CPU wait for each other: asleep. By default they spin for milliseconds, and on a node
+# whose cores have other work each token then waits for its neighbours (2 cores, busy: 2 tokens a second, not 9).
+_THREADS_WAIT = "PASSIVE"
 _UNLIMITED = 10**9  # tokenizers without a limit say 10**30
 # The model's own sampling defaults do not count: v0.3.0's do. What says which tokens exist at all stays.
 _KEPT_GENERATION_KEYS = ("bos_token_id", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens")
@@ -43,6 +47,7 @@ class TransformersEngine:
         check_folder(options.model, allow_pickled=options.allow_pickled_weights)
         adapters = find_adapters(options.adapters, options.adapter_strengths)
         report(Phase.LIBRARIES)
+        os.environ.setdefault("OMP_WAIT_POLICY", _THREADS_WAIT)
         from inference_server.decoding import find_specials
         from inference_server.tokenizer import HfTokenizer
 

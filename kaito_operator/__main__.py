@@ -1,7 +1,9 @@
 """`python3 -m kaito_operator`: settings from the environment, then the process of `app.py`."""
 
-import asyncio
+import logging
+import os
 import sys
+from typing import NoReturn
 
 import uvloop
 
@@ -16,11 +18,21 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         logs.configure(settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run(settings))
+        uvloop.run(_run(settings))
     except (SettingError, LoginError) as error:
         sys.stderr.write(f"kaito-operator: {error}\n")
-        return 2
+    return 2
+
+
+async def _run(settings: Settings) -> NoReturn:
+    """Run and end the process, without waiting for kopf's watches.
+
+    Our writes are done and the Lease is given back by now. kopf would take up to half a minute to end its
+    watches, in which a deposed or stopped replica would still look alive.
+    """
+    code = await run(settings)
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

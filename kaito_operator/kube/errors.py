@@ -44,9 +44,16 @@ class NotLeader(Exception):  # noqa: N818 - a state rather than a fault
     """A write was held back because this replica's Lease has run out."""
 
 
+# The API server answers 500 when an applied object does not have its kind's schema, as a user's pod
+# template may not; to send it again is as useless as after a 422.
+_NOT_THIS_KIND = "failed to create typed patch object"
+
+
 def error_for(status: int, message: str, retry_after_s: float | None = None) -> ApiError:
     """The error class that a status code means."""
     kind: type[ApiError]
+    if status == 500 and _NOT_THIS_KIND in message:
+        return Refused(status, message)
     match status:
         case 404:
             kind = NotFound

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kaito_operator.api.labels import API_VERSION, KIND
+from kaito_operator.api.labels import ANNOTATION_APPLIED_HASH, API_VERSION, KIND
 from kaito_operator.reconcile.observed import Obj
 
 
@@ -15,8 +15,15 @@ def controller_of(obj: Obj) -> dict[str, Any]:
 
 
 def is_owned_by(obj: Obj, uid: str) -> bool:
-    """True when the object is a child of the Workspace with this uid."""
-    return bool(controller_of(obj).get("uid") == uid)
+    """True when the object is a child of the Workspace with this uid.
+
+    One that we once applied and that has lost its owner, by an edit or an orphaning delete, counts as ours:
+    it says so by our annotation, and nobody else lays claim to it.
+    """
+    owner = controller_of(obj)
+    if not owner:
+        return ANNOTATION_APPLIED_HASH in obj["metadata"].get("annotations", {})
+    return bool(owner.get("uid") == uid)
 
 
 def is_left_over(obj: Obj, uid: str) -> bool:

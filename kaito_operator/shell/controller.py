@@ -18,6 +18,7 @@ from kaito_operator.shell.stores import Stores, WorkspaceKey
 from kaito_operator.shell.workqueue import WorkQueue
 
 RECONCILE_TIMEOUT_S = 60.0
+NOT_LEADER_PAUSE_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +84,9 @@ class Controller:
             if again is not None:
                 self.queue.add_after(key, again)
         except NotLeader:
+            # Not at once: until the elector has its turn and notices too, this would spin and keep it waiting.
             result = "not_leader"
-            self.queue.add(key, urgent=False)
+            self.queue.add_after(key, NOT_LEADER_PAUSE_S)
         except (Conflict, NotFound):
             # The store lags behind the API server; the watch event that is on its way settles it.
             result = "stale"

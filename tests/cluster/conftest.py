@@ -70,9 +70,9 @@ def namespace(api: Api) -> Iterator[str]:
     api.delete("namespaces", None, name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def lease_namespace(api: Api) -> Iterator[str]:
-    """Where operators under test hold their Lease."""
+    """Where the operators of one test hold their Lease: a killed one would keep the next test waiting."""
     name = f"lease-{uuid.uuid4().hex[:8]}"
     api.create("namespaces", None, {"metadata": {"name": name}})
     yield name

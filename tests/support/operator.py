@@ -66,11 +66,14 @@ class OperatorProcess:
         except httpx.HTTPError:
             return False
 
+    def metrics_text(self) -> str:
+        """/metrics."""
+        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
-        values = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-        return sum(float(value) for key, value in values if key.split("{")[0] == name)
+        lines = [line.rsplit(" ", 1) for line in self.metrics_text().splitlines() if not line.startswith("#")]
+        return sum(float(value) for key, value in lines if key.split("{")[0] == name)
 
     def kill(self) -> None:
         """kill -9."""

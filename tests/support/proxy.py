@@ -82,6 +82,10 @@ class WriteProxy:
             await self._session.close()
         if self._runner:
             await self._runner.cleanup()
+        relays = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in relays:
+            task.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
 
     def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=_decoded(self._cluster, "certificate-authority"))
@@ -98,7 +102,7 @@ class WriteProxy:
         async with self._session.request(
             request.method,
             self._cluster["server"] + request.raw_path,
-            data=await request.read(),
+            data=await request.read() or None,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as upstream:

@@ -2,6 +2,8 @@
 
 from tools.localcluster.cluster import Cluster
 from tools.localcluster.errors import ClusterError
+from tools.localcluster.find import find_cluster
 from tools.localcluster.nodespec import Taint
+from tools.localcluster.protocol import AnyCluster
 
-__all__ = ["Cluster", "ClusterError", "Taint"]
+__all__ = ["AnyCluster", "Cluster", "ClusterError", "Taint", "find_cluster"]

@@ -33,6 +33,8 @@ class Cluster:
     """
 
     registry = OPEN_REGISTRY
+    is_ours = True
+    description = "a local cluster on this machine"
 
     def __init__(
         self,
@@ -67,7 +69,6 @@ class Cluster:
         """
         preflight.check_platform()
         preflight.ensure_packages(self._say)
-        began = time.monotonic()
         with self._changing():
             chosen = self._choose_release()
             if self._same_boot() and self._healthy(chosen):
@@ -79,9 +80,8 @@ class Cluster:
             if not (self._same_boot() and self._repaired(chosen)):
                 self._start_anew(chosen)
             self._hand_out_kubeconfig()
-        self._say(
-            f"Kubernetes {chosen.version} is up after {time.monotonic() - began:.1f} s: {self.kubeconfig}"
-        )
+        took = time.monotonic() - began
+        self._say(f"Kubernetes {chosen.version} is up after {took:.1f} s. Kubeconfig: {self.kubeconfig}")
 
     def down(self, *, purge: bool = False) -> None:
         """Remove the cluster and everything it made on this machine.
@@ -167,6 +167,8 @@ class Cluster:
             reference: the image's full name.
             archive: an OCI or Docker archive that holds it; without one it is pulled from its registry.
         """
+        if archive and not archive.is_file():
+            raise ClusterError(f"There is no file {archive}: give the path of an image archive.")
         with self._opened() as stack:
             for node in stack.nodes():
                 if archive:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from tools.localcluster.errors import ClusterError
 
@@ -30,15 +31,22 @@ def run(*argv: str, given: str | None = None, tolerate: bool = False, timeout_s:
     except subprocess.TimeoutExpired:
         raise ClusterError(f"{sentence(argv)} did not end within {timeout_s:.0f} s.") from None
     if done.returncode and not tolerate:
-        said = (done.stderr or done.stdout).strip()[-800:]
-        raise ClusterError(f"{sentence(argv)} failed with status {done.returncode}: {said}")
+        raise ClusterError(
+            f"{sentence(argv)} failed with status {done.returncode}: {last_words(done.stderr or done.stdout)}"
+        )
     return done.stdout
 
 
 def sentence(argv: Sequence[str]) -> str:
-    """Write a command so that a person recognises it; long ones are cut."""
-    text = " ".join(argv)
-    return text if len(text) <= 160 else f"{text[:160]}..."
+    """Write a command so that a person recognises it: no folder before the program, long ones cut."""
+    text = " ".join([Path(argv[0]).name, *argv[1:]])
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def last_words(output: str) -> str:
+    """Quote the last line of a program's complaints: the one that says why it gave up."""
+    lines = output.strip().splitlines()
+    return lines[-1][-500:] if lines else "it said nothing."
 
 
 # Programs this package runs, and the Debian package that brings each.

@@ -190,7 +190,8 @@ class ControlPlane:
             "metricsBindAddress": f"{CONTROL_PLANE}:{PROXY_METRICS_PORT}",
             # Node ports open on the bridges only, not on the machine's own network.
             "nodePortAddresses": [str(PODS)],
-            "iptables": {"localhostNodePorts": False},
+            # The default of a second between updates would be the longest part of a pod's way to its clients.
+            "iptables": {"localhostNodePorts": False, "minSyncPeriod": "100ms"},
             # Zero leaves the machine's connection tracking as it is.
             "conntrack": {
                 "maxPerCore": 0,

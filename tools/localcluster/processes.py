@@ -190,6 +190,34 @@ class Processes:
         return "\n  ".join([f"The end of {log}:", *(line[:400] for line in tail)])
 
 
+def is_ours(arguments: Sequence[str], programs: Sequence[str], folders: Sequence[Path]) -> bool:
+    """Recognise a process of the cluster by its command line.
+
+    Args:
+        arguments: the process's own, the program first.
+        programs: folders of our programs, or programs of the machine that we start.
+        folders: of the cluster; an argument must name something in them, since other people may run
+            the same programs.
+    """
+    if not arguments or not arguments[0].startswith(tuple(programs)):
+        return False
+    return any(f"{folder}/" in argument for argument in arguments[1:] for folder in folders)
+
+
+def strays(programs: Sequence[str], folders: Sequence[Path]) -> list[int]:
+    """Find processes of the cluster that have no record.
+
+    There is one when a start was killed between the birth of a daemon and the note about it.
+    """
+    found: list[int] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may end while we look
+            arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if is_ours(arguments, programs, folders):
+                found.append(int(process.name))
+    return found
+
+
 def _spawn(daemon: Daemon, log: Path) -> int:
     """Start a program in a session of its own and give its pid.
 

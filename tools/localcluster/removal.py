@@ -1,18 +1,20 @@
 """Take a cluster off the machine, whatever state it is in."""
 
 import json
+import os
 import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tools.localcluster import cgroups, leftovers, mounts, network
+from tools.localcluster import cgroups, leftovers, mounts, network, registry
 from tools.localcluster.binaries import locate
 from tools.localcluster.containerd import Containerd
 from tools.localcluster.errors import ClusterError
 from tools.localcluster.kubelet import SHARED_FOLDER
 from tools.localcluster.paths import Paths
-from tools.localcluster.processes import Processes
+from tools.localcluster.processes import Processes, strays
 from tools.localcluster.settings import DEFAULT_KUBERNETES, FIRST_NODE, release
 
 # The order in which daemons lose the least: clients before their servers. Others (the containerds)
@@ -40,14 +42,11 @@ class Removal:
                 content of the registries.
         """
         nodes = self._nodes()
-        # Now, while containerd's notes are there: they go with its containers, the sockets do not.
-        sockets = [socket for name in nodes for socket in leftovers.shim_sockets(self._paths.node(name))]
         clean = self._stop_nodes(nodes)
         self._stop_daemons()
         cgroups.kill(cgroups.TREE)
+        self._end_strays()
         self._keep_images(clean)
-        for socket in sockets:
-            socket.unlink(missing_ok=True)
         for name in nodes:
             leftovers.remove_node_files(name, self._paths.node(name))
         mounts.unmount_below(self._paths.run, self._paths.state, self._paths.kept_images)
@@ -82,6 +81,12 @@ class Removal:
         others = [name for name in self._processes.names() if name not in CLIENTS]
         for name in [*CLIENTS, *others]:
             self._processes.stop(name)
+
+    def _end_strays(self) -> None:
+        programs = [f"{self._paths.binaries}/", shutil.which(registry.PROGRAM) or registry.PROGRAM]
+        for pid in strays(programs, [self._paths.state, self._paths.run]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _keep_images(self, clean: bool) -> None:
         """Keep the first node's images only when they were left in order.

@@ -75,9 +75,10 @@ def test_a_link_to_a_file_in_the_source_becomes_that_file(copier: Copier, source
     assert copied.read_bytes() == (source / "deep" / "er" / "model.safetensors").read_bytes()
 
 
-def test_a_source_that_is_a_link_is_followed(
+def test_a_source_that_is_a_link_is_followed_and_so_are_the_links_in_it(
     copier: Copier, source: Path, target: Path, tmp_path: Path
 ) -> None:
+    (source / "model.safetensors").symlink_to("deep/er/model.safetensors")
     link = tmp_path / "link"
     link.symlink_to(source)
 

@@ -163,10 +163,17 @@ def test_an_object_of_another_owner_is_not_overwritten() -> None:
     world.step()
     foreign = copy.deepcopy(world.children["Service"])
     foreign["metadata"]["ownerReferences"] = []
+    foreign["metadata"]["annotations"] = {}
     world.children["Service"] = foreign
     decision = world.step()
     assert "Service" not in [obj["kind"] for obj in decision.apply]
     assert world.status["blockedOn"]["reason"] == "NameConflict"
+
+
+def test_a_child_that_lost_its_owner_is_taken_back() -> None:
+    world = served(smollm2())
+    world.children["Service"]["metadata"]["ownerReferences"] = []
+    assert [obj["kind"] for obj in world.decide().apply] == ["Service"]
 
 
 def test_the_child_of_an_earlier_workspace_is_waited_out() -> None:

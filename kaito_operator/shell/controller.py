@@ -84,7 +84,7 @@ class Controller:
             if again is not None:
                 self.queue.add_after(key, again)
         except NotLeader:
-            # Not at once: until the elector has its turn and notices too, this would spin and keep it waiting.
+            # Not at once: this would spin and keep the elector, which is to notice too, from its turn.
             result = "not_leader"
             self.queue.add_after(key, NOT_LEADER_PAUSE_S)
         except (Conflict, NotFound):

@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 
 from kaito_operator.api import labels
-from kaito_operator.kube.login import connection_info
+from kaito_operator.kube.login import watch_session
 from kaito_operator.shell.store import Obj, Store
 from kaito_operator.shell.stores import Stores, WorkspaceKey, owner_key
 from kaito_operator.shell.workqueue import WorkQueue
@@ -140,8 +140,8 @@ class Watch:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
-        def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's arguments
-            return connection_info()
+        async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's arguments
+            return watch_session()
 
         for kind in self.kinds:
             self._register(registry, kind)

@@ -110,7 +110,8 @@ def test_a_missing_secret_is_named_and_its_creation_cures_it(
 def test_a_missing_config_map_of_a_volume_is_named(
     api: Api, namespace: str, told: Told, testbed: Obj
 ) -> None:
-    template = a_template(testbed["images"]["operator"])
+    mount = {"name": "v", "mountPath": "/v"}
+    template = a_template(testbed["images"]["operator"], volumeMounts=[mount])
     template["spec"]["volumes"] = [{"name": "v", "configMap": {"name": "the-map"}}]
     api.create("workspaces", namespace, template_workspace("ws", template))
     assert "the-map" in told.blocked("ws", "ConfigMapMissing")["message"]

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from tools.demo.progress import NotReady, Progress, timeline, wait_ready
 from tools.demo.question import Client, NoAnswer
-from tools.images import ImageError, build_all
+from tools.images.build import build_all
+from tools.images.errors import ImageError
 from tools.install import Images, install, uninstall
 from tools.kubectl import Kubectl, KubectlError
-from tools.localcluster import Cluster, ClusterError, find_cluster
+from tools.localcluster import AnyCluster, ClusterError, find_cluster
+from tools.localcluster.kind import Kind
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLE = CHECKOUT / "examples" / "inference" / "kaito_workspace_smollm2.yaml"
@@ -55,13 +57,14 @@ def _step(title: str) -> Iterator[None]:
 
 def up() -> int:
     """From nothing to an answer."""
-    cluster = find_cluster(os.environ.get("KUBECONFIG"))
+    cluster = find_cluster(os.environ.get("KUBECONFIG"), say=report)
     with _step(f"1/5 The cluster: {cluster.description}"):
-        cluster.up(report)
+        cluster.up()
     kubectl = Kubectl(cluster.kubeconfig)
-    registry = os.environ.get("REGISTRY") or cluster.registry
+    registry = cluster.registry
     with _step("2/5 The images: operator, inference server, weights of SmolLM2"):
-        images = build_all(registry, IMAGES, report)
+        # kind copies images out of docker's own store; the others pull them from the registry.
+        images = build_all(registry, IMAGES, report, push=not isinstance(cluster, Kind))
         for reference in images.values():
             cluster.load_image(reference)
     with _step("3/5 The operator"):
@@ -81,7 +84,7 @@ def up() -> int:
     return 0
 
 
-def _look_around(cluster: Cluster, name: str) -> None:
+def _look_around(cluster: AnyCluster, name: str) -> None:
     kubeconfig = os.path.relpath(cluster.kubeconfig)
     kubectl = f".venv/bin/kubectl --kubeconfig {kubeconfig}"
     console.print(
@@ -100,10 +103,10 @@ def _look_around(cluster: Cluster, name: str) -> None:
 
 def down() -> int:
     """Remove what `up` made; on a cluster of the user's only the operator and the Workspace."""
-    cluster = find_cluster(os.environ.get("KUBECONFIG"))
+    cluster = find_cluster(os.environ.get("KUBECONFIG"), say=report)
     if cluster.is_ours:
         with _step(f"Removing {cluster.description}"):
-            cluster.down(report)
+            cluster.down()
         return 0
     kubectl = Kubectl(cluster.kubeconfig)
     with _step("Removing the Workspace and the operator; the cluster is yours and stays"):

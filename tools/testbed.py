@@ -13,9 +13,12 @@ from pathlib import Path
 
 from tools.images.build import build_all
 from tools.images.errors import ImageError
+from tools.images.recipes import content_tag, load_recipes
+from tools.images.weights import weights_context
 from tools.install import uninstall
 from tools.kubectl import Kubectl, KubectlError
 from tools.localcluster import Cluster, ClusterError, preflight
+from tools.localcluster.paths import cache_folder
 from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -102,10 +105,20 @@ def up(version: str) -> None:
                 "private_password": private.password,
                 "node_address": addresses["InternalIP"],
                 "images": images,
+                "weights_folder": str(_weights_folder()),
             },
             indent=2,
         )
     )
+
+
+def _weights_folder() -> Path:
+    """The folder from which the weights image was made; the model lies in its folder weights."""
+    recipe = load_recipes()["weights-smollm2"]
+    if recipe.weights is None:
+        msg = "tools/images/images.yaml: weights-smollm2 has lost its `weights`"
+        raise ImageError(msg)
+    return weights_context("weights-smollm2", recipe.weights, content_tag(recipe, ""), cache_folder(), say)
 
 
 def down() -> None:

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -54,10 +54,10 @@ class Progress:
 
     def blocked(self) -> str:
         """What it waits for, in a sentence."""
-        on = self.status.get("blockedOn") or {}
-        return (
-            f"{on.get('reason', 'nothing known')}: {on.get('message', '')} {on.get('nextAction', '')}".strip()
-        )
+        on = self.status.get("blockedOn")
+        if on is None:
+            return "it answers" if self.ready else "the operator has not looked at it yet"
+        return f"{on['reason']}: {on['message']} {on['nextAction']}"
 
     def view(self) -> Group:
         """The picture that is redrawn while waiting."""
@@ -131,12 +131,12 @@ def timeline(progress: Progress, answered_s: float) -> Table:
     for entry in progress.status.get("timeline", ()):
         started = progress.seen.get(entry["phase"], 0.0)
         expected = f"{entry['expectedSeconds']} s" if "expectedSeconds" in entry else ""
-        table.add_row(entry["phase"], f"{started:.1f} s", _took(entry), expected)
+        took = _took(entry) if "endedAt" in entry else ""
+        table.add_row(entry["phase"], f"{started:.1f} s", took, expected)
     table.add_row("first answer", f"{answered_s:.1f} s", "", "under 20 s")
     return table
 
 
 def _took(entry: dict[str, Any]) -> str:
-    started = datetime.fromisoformat(entry["startedAt"])
-    ended = datetime.fromisoformat(entry["endedAt"]) if "endedAt" in entry else datetime.now(UTC)
+    started, ended = (datetime.fromisoformat(entry[key]) for key in ("startedAt", "endedAt"))
     return f"{(ended - started).total_seconds():.0f} s"

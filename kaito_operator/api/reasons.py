@@ -282,6 +282,49 @@ _ROWS: tuple[Reason, ...] = (
         "Container {container} of pod {pod} was killed because it used more memory than it may.",
         "Use a larger node, a smaller model or fewer tokens.",
     ),
+    # The next eight are the names by which the inference server and the download tell their own errors.
+    _blocked(
+        "WeightsUntrusted",
+        "The weights cannot be loaded without running code that comes with them: {detail}",
+        "If you trust their author, create the Workspace with presetOptions.trustRemoteCode: true.",
+    ),
+    _blocked(
+        "AdapterRefused",
+        "An adapter cannot be loaded: {detail}",
+        "Use an adapter that was trained on this model, or remove it from inference.adapters.",
+    ),
+    _blocked(
+        "ModelTooLarge",
+        "The model does not fit the memory: {detail}",
+        "Use a larger node or a smaller model.",
+    ),
+    _blocked(
+        "EngineFailed",
+        "Generation broke down: {detail}",
+        "The server restarts by itself. When it happens again, read `kubectl logs {pod} --previous "
+        "-n {namespace}`; a faulty GPU is the usual cause.",
+    ),
+    _blocked(
+        "HubDenied",
+        "The hub refuses the weights: {detail}",
+        "Accept the model's terms on the hub, and name a Secret with your token under HF_TOKEN in "
+        "presetOptions.modelAccessSecret.",
+    ),
+    _blocked(
+        "HubNotFound",
+        "The hub does not have the weights: {detail}",
+        "Check the repository and the revision; the pod tries again by itself.",
+    ),
+    _blocked(
+        "HubUnreachable",
+        "The hub does not answer: {detail}",
+        "Check KAITO_HUB_ENDPOINT and the network of node {node}; the pod tries again by itself.",
+    ),
+    _blocked(
+        "VolumeTooSmall",
+        "The weights do not fit the volume: {detail}",
+        "Use a node with a larger disk, or a volume claim.",
+    ),
     _blocked(
         "WeightsDownload",
         "Init container {container} could not bring the weights: {detail}",

@@ -84,6 +84,9 @@ def _arguments(workspace: Workspace, plan: Plan) -> list[str]:
         arguments += ["--adapters", ADAPTERS_PATH]
     if plan.trust_remote_code:
         arguments.append("--trust-remote-code")
+    if plan.preset and plan.preset.weights.image.format == "bin":
+        # Published in no other form. They are read without running what a pickle can run.
+        arguments.append("--allow-pickled-weights")
     return arguments
 
 

@@ -68,6 +68,8 @@ def _from_hub(hub: HubWeights, plan: Plan, runtime: RuntimeSettings, security: O
         environment.append({"name": TOKEN_KEY, "valueFrom": {"secretKeyRef": reference}})
     fetch = ["python3", "-m", "inference_server.fetch", "--repo", hub.repository]
     fetch += ["--revision", hub.revision, "--to", WEIGHTS_PATH]
+    if plan.trust_remote_code:
+        fetch.append("--trust-remote-code")
     container = {
         "name": WEIGHTS_VOLUME,
         "image": runtime.runtime_image,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
-from kaito_operator.api.reasons import Finding, finding
+from kaito_operator.api.reasons import REASONS, Finding, finding
 from kaito_operator.reconcile import nodes, pods
 from kaito_operator.reconcile.observed import Obj, PodEvents
 from kaito_operator.reconcile.pods import ContainerState
@@ -194,14 +194,16 @@ def _ended_badly(container: ContainerState) -> bool:
 
 
 def _crash(container: ContainerState) -> tuple[str, dict[str, str]]:
+    if container.exit_reason == "OOMKilled":
+        return "OutOfMemory", {}
+    # Our own programs begin their last words with the name of a reason.
+    named, _, text = container.exit_message.partition(":")
+    if named in REASONS and text.strip():
+        return named, {"detail": text.strip()}
+    # Others' end with it, as a traceback does.
     last_words = container.exit_message.splitlines()[-1] if container.exit_message else ""
     detail = last_words or container.exit_reason or "no last words"
     facts = {"exit_code": str(container.exit_code), "detail": detail}
-    if container.exit_reason == "OOMKilled":
-        return "OutOfMemory", facts
-    # The server puts its typed error in front of its last words, so that this table stays the only wording.
-    if detail.startswith("WeightsFormat:"):
-        return "WeightsFormat", {"detail": detail.removeprefix("WeightsFormat:").strip()}
     if container.role == "init":
         return "WeightsDownload", facts
     return "ServerCrashed", facts

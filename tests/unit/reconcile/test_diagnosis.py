@@ -147,6 +147,18 @@ ROWS: list[tuple[str, str, Obj, Surroundings]] = [
         around(),
     ),
     (
+        "the adapter is of another model",
+        "AdapterRefused",
+        with_main(waiting("CrashLoopBackOff", lastState=ended(4, message="AdapterRefused: a is for b"))),
+        around(),
+    ),
+    (
+        "the hub wants a token",
+        "HubDenied",
+        with_init(waiting("CrashLoopBackOff", lastState=ended(10, message="HubDenied: 401 for x"))),
+        around(),
+    ),
+    (
         "the server crashed",
         "ServerCrashed",
         with_main(a_container(state=ended(1, message="Traceback\nValueError: x"))),

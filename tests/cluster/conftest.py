@@ -34,9 +34,10 @@ def testbed() -> Obj:
     described = CHECKOUT / ".local" / "testbed.json"
     if reason := os.environ.get("KAITO_NO_CLUSTER"):
         pytest.skip(reason)
-    if not described.exists():
+    bed: Obj = json.loads(described.read_text()) if described.exists() else {}
+    if not bed or not Path(bed["kubeconfig"]).exists():
         pytest.skip(f"no testbed: {PREPARE}")
-    return dict(json.loads(described.read_text()))
+    return bed
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
-    """Exit codes: 0 done, 1 a step failed and its cause was printed."""
+    """Exit codes: 0 done, 1 a step failed and its cause was printed, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument("what", choices=["up", "down"])
     what = parser.parse_args().what
@@ -40,6 +40,9 @@ def main() -> int:
         console.print(f"[red]demo:[/red] {error}")
         console.print("demo: correct it and run `make demo` again; what is done already is not done twice")
         return 1
+    except KeyboardInterrupt:
+        console.print("demo: interrupted; `make demo` goes on from here, `make demo-down` removes all of it")
+        return 130
 
 
 def report(line: str) -> None:
@@ -73,12 +76,13 @@ def up() -> int:
     name = yaml.safe_load(EXAMPLE.read_text())["metadata"]["name"]
     console.print(f"[bold]4/5 kubectl apply -f {EXAMPLE.relative_to(CHECKOUT)}[/bold]")
     progress = Progress(name, began=monotonic())
-    kubectl.run("apply", "-f", str(EXAMPLE))
+    is_new = "unchanged" not in kubectl.run("apply", "-f", str(EXAMPLE))
     wait_ready(kubectl, progress, console, timeout_s=READY_TIMEOUT_S)
     console.print(kubectl.run("get", "workspace", name).rstrip(), markup=False)
     console.print(f"[bold]5/5 A pod POSTs to http://{name}/chat: {QUESTION}[/bold]")
     answer = Client(kubectl, images["operator"]).ask(name, QUESTION)
-    console.print(timeline(progress, monotonic() - progress.began))
+    if is_new:
+        console.print(timeline(progress, monotonic() - progress.began))
     _look_around(cluster, name)
     print(f"answer: {' '.join(answer.split())}")
     return 0

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from presets.catalog import load_catalog
 from tests.cluster.operator.test_faults import Told
+from tests.support.hub import LocalHub
 from tests.support.kube import Api, Obj
 from tests.support.operator import OperatorProcess
 from tools.demo.question import Client
@@ -30,7 +32,7 @@ def smollm2(**options: Any) -> Obj:
 
 
 @pytest.fixture
-def told(  # noqa: PLR0917 - fixtures come by name
+def told(
     request: pytest.FixtureRequest,
     api: Api,
     kubeconfig: Path,
@@ -103,3 +105,45 @@ def test_weights_are_read_from_a_volume_claim(
     told.ready("ws", timeout_s=120)
     assert told.status("ws")["plan"]["weightsFrom"] == "volumeClaim"
     assert "Paris" in client.ask("ws", QUESTION)
+
+
+@pytest.fixture
+def hub(testbed: Obj) -> Iterator[LocalHub]:
+    """A gated hub on this machine, at the address that pods reach, with the preset's own revision."""
+    row = load_catalog()["smollm2-135m-instruct"].hub
+    folder = Path(testbed["weights_folder"]) / "weights"
+    with LocalHub(folder, row.id, row.revision, host=testbed["node_address"], token="the-token") as hub:
+        yield hub
+
+
+@pytest.mark.timeout(240)
+def test_weights_are_fetched_from_a_gated_hub_with_the_token_of_a_secret(
+    api: Api,
+    kubeconfig: Path,
+    testbed: Obj,
+    namespace: str,
+    lease_namespace: str,
+    client: Client,
+    hub: LocalHub,
+    tmp_path: Path,
+) -> None:
+    operator = OperatorProcess(
+        kubeconfig,
+        tmp_path / "operator.log",
+        lease_namespace,
+        KAITO_RUNTIME_IMAGE=testbed["images"]["inference-cpu"],
+        KAITO_HUB_ENDPOINT=hub.url,
+    )
+    with operator:
+        told = Told(api, namespace, operator)
+        secret = {"metadata": {"name": "hf"}, "stringData": {"HF_TOKEN": "a-wrong-token"}}
+        api.create("secrets", namespace, secret)
+        api.create("workspaces", namespace, smollm2(weightsFrom="hub", modelAccessSecret="hf"))
+        told.blocked("ws", "HubDenied", timeout_s=60)
+
+        api.merge("secrets", namespace, "hf", {"stringData": {"HF_TOKEN": "the-token"}})
+        told.ready("ws", timeout_s=150)
+        assert told.status("ws")["plan"]["weightsFrom"] == "hub"
+        assert "Paris" in client.ask("ws", QUESTION)
+        api.delete("workspaces", namespace, "ws")
+    assert "the-token" not in operator.words()

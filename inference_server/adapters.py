@@ -196,14 +196,17 @@ def _combine(wrapped: PeftModel, adapters: Sequence[Adapter]) -> None:
     for name in names:
         wrapped.delete_adapter(name)
     for module in tuner.modules():
-        if _COMBINED in getattr(module, "scaling", {}):
+        scaling = _scaling(module)
+        if _COMBINED in scaling:
             # The strengths are in the matrices. A first adapter with rsLoRA would leave sqrt(r) here.
-            module.scaling[_COMBINED] = 1.0
+            scaling[_COMBINED] = 1.0
 
 
 def _layers_with(tuner: LoraModel, names: Sequence[str]) -> set[str]:
-    return {
-        path
-        for path, module in tuner.named_modules()
-        if any(name in getattr(module, "scaling", {}) for name in names)
-    }
+    return {path for path, module in tuner.named_modules() if any(name in _scaling(module) for name in names)}
+
+
+def _scaling(module: nn.Module) -> dict[str, float]:
+    """Return a LoRA layer's factors by adapter name; {} for others: a model's attention has a number there."""
+    scaling = getattr(module, "scaling", None)
+    return scaling if isinstance(scaling, dict) else {}

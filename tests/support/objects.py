@@ -70,6 +70,7 @@ def a_pod(
             "uid": f"uid-{name}",
             "labels": {LABEL_WORKSPACE: "ws"},
             "annotations": {ANNOTATION_TEMPLATE_HASH: template_hash},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "ws-1", "uid": "rs", "controller": True}],
         },
         "spec": {"nodeName": node} if node else {},
         "status": {"phase": "Running" if ready else "Pending", "conditions": [scheduled, answers], **status},

@@ -32,33 +32,6 @@ def smollm2(**options: Any) -> Obj:
 
 
 @pytest.fixture
-def told(
-    request: pytest.FixtureRequest,
-    api: Api,
-    kubeconfig: Path,
-    testbed: Obj,
-    namespace: str,
-    lease_namespace: str,
-    tmp_path: Path,
-) -> Iterator[Told]:
-    marker = request.node.get_closest_marker("operator_settings")
-    more = marker.kwargs if marker else {}
-    operator = OperatorProcess(
-        kubeconfig,
-        tmp_path / "operator.log",
-        lease_namespace,
-        **{
-            "KAITO_RUNTIME_IMAGE": testbed["images"]["inference-cpu"],
-            "KAITO_PROJECT_REGISTRY": testbed["registry"],
-            **more,
-        },
-    )
-    with operator:
-        yield Told(api, namespace, operator)
-        api.delete("workspaces", namespace, "ws")
-
-
-@pytest.fixture
 def client(kubectl: Kubectl, testbed: Obj, namespace: str) -> Client:
     return Client(kubectl, testbed["images"]["operator"], namespace)
 

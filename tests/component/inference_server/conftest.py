@@ -1,42 +1,57 @@
-"""A tiny model with random weights, made once, and the server that serves it."""
+"""One tiny model for all tests here, and one server that serves it."""
+
+from __future__ import annotations
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.support.inference_server import ServerProcess
-from tests.support.operator import CHECKOUT
+from tests.component.inference_server.process import ServerProcess
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.component)
+@dataclass(frozen=True)
+class Tiny:
+    """The folder that tiny_model.py wrote, and what it says the model answers."""
 
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders model, base (without a chat template), adapters, other, deeper, and expected.json."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    command = [sys.executable, "-m", "tests.component.inference_server.tiny_model", str(folder)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
-    return folder
+    folder: Path
+    expected: dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def expected(tiny: Path) -> dict[str, Any]:
-    """What the library's own generate() answers."""
-    return dict(json.loads((tiny / "expected.json").read_text()))
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    folder = tmp_path_factory.mktemp("tiny")
+    module = "tests.component.inference_server.tiny_model"
+    made = subprocess.run(
+        [sys.executable, "-m", module, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return Tiny(folder, json.loads((folder / "expected.json").read_text()))
 
 
-@pytest.fixture(scope="module")
-def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    folder = tmp_path_factory.mktemp("server")
-    with ServerProcess(folder, "--model", str(tiny / "model"), "--adapters", str(tiny / "none")) as server:
-        yield server
+@pytest.fixture(scope="session")
+def server(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    log = tmp_path_factory.mktemp("server") / "termination-log"
+    model = str(tiny.folder / "model")
+    process = ServerProcess(
+        *("--model", model, "--served-model-name", "tiny", "--dtype", "float32", "--max-queue", "1"),
+        *("--max-body-bytes", "20000", "--adapters", str(tiny.folder / "none")),
+        log=log,
+    )
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client

@@ -207,6 +207,6 @@ def _layers_with(tuner: LoraModel, names: Sequence[str]) -> set[str]:
 
 
 def _scaling(module: nn.Module) -> dict[str, float]:
-    """Return a LoRA layer's factors by adapter name; {} for others: a model's attention has a number there."""
+    """Return a LoRA layer's factors by adapter name; {} for others: attention has a number there."""
     scaling = getattr(module, "scaling", None)
     return scaling if isinstance(scaling, dict) else {}

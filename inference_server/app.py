@@ -21,7 +21,11 @@ _CHAT_ERRORS: dict[int | str, dict[str, object]] = {
 
 def build_app(service: Service, options: ServerOptions) -> FastAPI:
     """Return the application that answers for `service`."""
-    app = FastAPI(title="Inference server", summary="v0.3.0's HTTP contract")
+    app = FastAPI(
+        title="Inference server",
+        summary="v0.3.0's HTTP contract",
+        strict_content_type=False,  # v0.3.0's clients may leave the header out
+    )
 
     @app.get("/")
     async def home() -> dict[str, str]:

@@ -80,9 +80,12 @@ class _Finish:
         return Answer(tuple(ids), text, reason)
 
     def _text(self, ids: list[int]) -> str:
-        """Decode behind the end of the prompt: alone, many tokenizers would drop the first space."""
+        """Decode a chat model's answer alone, and a base model's behind the end of the prompt it continues.
+
+        Alone, many tokenizers drop the first space, which the continuation of a text needs.
+        """
         clean_up = self.sampling.clean_up_tokenization_spaces
-        context = list(self.prompt[-_CONTEXT_FOR_DECODING:])
+        context = [] if self.tokenizer.has_chat_template else list(self.prompt[-_CONTEXT_FOR_DECODING:])
         before = self.tokenizer.decode(context, clean_up=clean_up)
         return self.tokenizer.decode(context + ids, clean_up=clean_up)[len(before) :]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # What configs call the number of positions, in order of preference.
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-# How torch's threads on a CPU wait for each other: asleep. By default they spin for milliseconds, and on a node
-# whose cores have other work each token then waits for its neighbours (2 cores, busy: 2 tokens a second, not 9).
+# How torch's threads on a CPU wait for each other: asleep. By default they spin for milliseconds, and where
+# the cores have other work, each token then waits for them (2 busy cores: 2 tokens a second instead of 9).
 _THREADS_WAIT = "PASSIVE"
 _UNLIMITED = 10**9  # tokenizers without a limit say 10**30
 # The model's own sampling defaults do not count: v0.3.0's do. What says which tokens exist at all stays.

@@ -147,7 +147,13 @@ class Process:
 
     async def _shut_down(self, parts: list[asyncio.Task[None]]) -> None:
         await self._controller.drain(DRAIN_S)
+        # The elector first: its next renewal would take back what is given back.
+        await _cancel([task for task in parts if task.get_name() == "elector"])
         await self._elector.release()
-        for task in parts:
-            task.cancel()
-        await asyncio.wait(parts, timeout=CANCEL_S)
+        await _cancel(parts)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=CANCEL_S)

@@ -14,6 +14,7 @@ from kaito_operator.kube.client import Kube, Obj, path_of, path_of_object
 from kaito_operator.kube.errors import NotFound, Refused
 from kaito_operator.kube.events import EventRecorder
 from kaito_operator.reconcile.decision import Decision, PodRef
+from kaito_operator.reconcile.drift import needs_apply
 from kaito_operator.reconcile.observed import PodEvent, PodEvents, Refusal
 from kaito_operator.reconcile.ownership import is_owned_by
 
@@ -26,13 +27,16 @@ class Memory(Protocol):
     def known(self, kind: str, namespace: str, name: str) -> bool:
         """True when a child of this name is known to exist."""
 
-    def remember(self, obj: Obj) -> None:
-        """The API server's answer to a write."""
+    def remember(self, obj: Obj) -> bool:
+        """The API server's answer to a write; True when it tells of something else too."""
+
+    def remember_spelling(self, key: tuple[str, str], kind: str, answer: Obj | None) -> None:
+        """An answer that says what was applied in other words, or None for one that repeats it."""
 
     def remember_refusal(self, key: tuple[str, str], kind: str, refusal: Refusal | None) -> bool:
         """A write that could not be done, or None for one that was; True when that is news."""
 
-    def remember_pod_events(self, uid: str, events: PodEvents) -> None:
+    def remember_pod_events(self, pod: PodRef, events: PodEvents) -> None:
         """The Events of a stuck pod."""
 
 
@@ -63,7 +67,8 @@ class Executor:
         for obj in decision.apply:
             learned |= await self._apply(workspace, obj)
         if decision.status is not None:
-            # Told only after the status is stored: a crash in between repeats the Event, not the reverse.
+            # Told only after the status is stored. A crash in between loses an Event, of which the status
+            # tells too; told before, it would be told again with every status write that fails.
             await self._set_status(workspace, decision.status)
             for draft in decision.events:
                 await self._recorder.record(workspace, draft)
@@ -76,20 +81,26 @@ class Executor:
         """Apply one child. Returns True when the outcome is news: it could not be done, or now it could."""
         kind, metadata = obj["kind"], obj["metadata"]
         key = (workspace["metadata"]["namespace"], workspace["metadata"]["name"])
-        refused: str | None = None
+        refused = ""
         foreign = await self._is_foreign(workspace, obj)
         if not foreign:
             try:
-                self._memory.remember(await self._kube.apply(obj))
+                answer = await self._kube.apply(obj)
             except Refused as error:
                 refused = error.message
-        if not foreign and refused is None:
-            logger.info("applied", extra={"kind": kind, "namespace": key[0], "object": metadata["name"]})
-            return self._memory.remember_refusal(key, kind, None)
+            else:
+                logger.info("applied", extra={"kind": kind, "namespace": key[0], "object": metadata["name"]})
+                return self._accepted(key, obj, answer)
         applied_hash = metadata["annotations"][ANNOTATION_APPLIED_HASH]
-        refusal = Refusal(kind, metadata["name"], refused or "", applied_hash, self._clock(), foreign)
+        refusal = Refusal(kind, metadata["name"], refused, applied_hash, self._clock(), foreign)
         logger.warning("not applied", extra={"kind": kind, "object": metadata["name"], "error": refused})
         return self._memory.remember_refusal(key, kind, refusal)
+
+    def _accepted(self, key: tuple[str, str], obj: Any, answer: Obj) -> bool:  # noqa: ANN401 - as above
+        kind = obj["kind"]
+        self._memory.remember_spelling(key, kind, answer if needs_apply(obj, answer) else None)
+        was_refused = self._memory.remember_refusal(key, kind, None)
+        return self._memory.remember(answer) or was_refused
 
     async def _is_foreign(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
         """True when an object of this name exists that is not ours.
@@ -127,4 +138,4 @@ class Executor:
             listing.get("items", ()), key=lambda e: str(e.get("lastTimestamp") or ""), reverse=True
         )
         events = tuple(PodEvent(e.get("reason", ""), e.get("message", "")) for e in newest_first)
-        self._memory.remember_pod_events(pod.uid, PodEvents(self._clock(), events))
+        self._memory.remember_pod_events(pod, PodEvents(self._clock(), events))

@@ -85,12 +85,15 @@ class Elector:
 
     async def release(self) -> None:
         """Give the Lease back, so that the other replica takes over at once."""
-        if self._lease is None or self.write_budget_s() <= 0:
+        if self.write_budget_s() <= 0:
             return
         self.leading.clear()
         self._renewed_at = float("-inf")
         with contextlib.suppress(ApiError):
-            await self._put(self._lease, holder="")
+            # Read again: a renewal that was cut off may have been stored all the same.
+            lease = await self._read()
+            if lease is not None and lease.get("spec", {}).get("holderIdentity") == self.identity:
+                await self._put(lease, holder="")
 
     async def _attempt(self) -> bool:
         try:

@@ -37,13 +37,14 @@ def server_pod(workspace: Workspace, plan: Plan, way: Delivery, runtime: Runtime
     weights = mounted_weights(plan, way, runtime, CONTAINER_SECURITY)
     adapters = _mounted_adapters(workspace, way, runtime)
     init_containers = _without_repeats([*weights.init_containers, *adapters.init_containers])
+    server_name = _free_name(workspace.metadata.name, init_containers)
     spec: Obj = {
         "securityContext": POD_SECURITY,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 60,
         "affinity": affinity(workspace.resource or ResourceSpec(), workspace.metadata.name),
         "tolerations": list(TOLERATIONS),
-        "containers": [_server(workspace, plan, runtime, [*weights.mounts, *adapters.mounts])],
+        "containers": [_server(server_name, workspace, plan, runtime, [*weights.mounts, *adapters.mounts])],
         "volumes": _without_repeats([{"name": "tmp", "emptyDir": {}}, *weights.volumes, *adapters.volumes]),
     }
     if plan.gpus_per_pod > 1:
@@ -58,9 +59,16 @@ def server_pod(workspace: Workspace, plan: Plan, way: Delivery, runtime: Runtime
     return {**spec, "automountServiceAccountToken": False}
 
 
-def _server(workspace: Workspace, plan: Plan, runtime: RuntimeSettings, mounts: list[Obj]) -> Obj:
+def _free_name(name: str, taken: list[Obj]) -> str:
+    """The Workspace's name, as in v0.3.0, unless it is called like one of our own containers."""
+    if any(container["name"] == name for container in taken):
+        return _free_name(f"{name}-server", taken)
+    return name
+
+
+def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSettings, mounts: list[Obj]) -> Obj:
     return {
-        "name": workspace.metadata.name,
+        "name": name,
         "image": runtime.runtime_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "inference_server"],

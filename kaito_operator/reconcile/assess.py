@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
 from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
 from kaito_operator.api.reasons import REASONS, Finding, Phase, finding
@@ -12,17 +13,18 @@ from kaito_operator.manifests.render import Rendered
 from kaito_operator.manifests.weights import Delivery
 from kaito_operator.planner.plan import ClaimWeights, HubWeights, ImageWeights, Plan
 from kaito_operator.reconcile import nodes, pods
-from kaito_operator.reconcile.diagnosis import (
-    Expectations,
-    Surroundings,
-    diagnose_pod,
-    diagnose_workload,
-)
+from kaito_operator.reconcile.diagnosis import Expectations, Surroundings, diagnose_pod
 from kaito_operator.reconcile.observed import Obj, Observed
 from kaito_operator.reconcile.status import Assessment
+from kaito_operator.reconcile.workload import diagnose_workload
 
 # Of several pods the worst tells: what is blocked before what waits, earlier layers before later ones.
 _ORDER = {code: position for position, code in enumerate(REASONS)}
+# What the scheduler says of a node whose room a pod that is on its way out still takes.
+_NO_ROOM = frozenset({"InsufficientGpu", "InsufficientMemory", "InsufficientCpu"})
+
+
+_Role = Literal["ready", "waiting", "ended", "older", "leaving"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,23 @@ class Replicas:
     """The pods of one workload, sorted by what they mean.
 
     Attributes:
-        current: of the present template, alive.
-        ready: those of `current` that answer.
-        older: of earlier templates, alive.
+        ready: of the present template, and they answer.
+        waiting: of the present template, and they do not answer yet.
+        ended: of the present template; they have ended for good, as evicted ones.
+        older: of earlier templates, and not ended.
+        leaving: being deleted, on a node that is well; they take their room until they are gone.
     """
 
-    current: tuple[Obj, ...]
     ready: tuple[Obj, ...]
+    waiting: tuple[Obj, ...]
+    ended: tuple[Obj, ...]
     older: tuple[Obj, ...]
+    leaving: tuple[Obj, ...]
+
+    @property
+    def current(self) -> tuple[Obj, ...]:
+        """Of the present template, and not ended."""
+        return (*self.ready, *self.waiting)
 
 
 def plan_status(plan: Plan, way: Delivery | None) -> PlanStatus:
@@ -69,19 +80,25 @@ def _weights_source(plan: Plan) -> str | None:
 
 def replicas_of(observed: Observed, template_hash: str) -> Replicas:
     """Sort the Workspace's pods."""
-    alive = pods.live_pods(observed.pods)
-    current = tuple(p for p in alive if pods.is_current(p, template_hash))
-    older = tuple(p for p in alive if not pods.is_current(p, template_hash) and not pods.is_finished(p))
-    return Replicas(current, tuple(p for p in current if _answers(p, observed)), older)
+    lost = frozenset(str(n["metadata"]["name"]) for n in observed.nodes if not nodes.is_ready(n))
+    groups: dict[_Role, list[Obj]] = {role: [] for role in get_args(_Role)}
+    for pod in observed.pods:
+        if pods.is_of_a_workload(pod) and (role := _role(pod, template_hash, lost)):
+            groups[role].append(pod)
+    return Replicas(**{role: tuple(group) for role, group in groups.items()})
 
 
-def _answers(pod: Obj, observed: Observed) -> bool:
-    """Ready, and on a node that is: a lost node's pods keep their last word for minutes."""
-    if not pods.is_ready(pod):
-        return False
-    name = pods.node_of(pod)
-    node = next((n for n in observed.nodes if n["metadata"]["name"] == name), None)
-    return node is None or nodes.is_ready(node)
+def _role(pod: Obj, template_hash: str, lost_nodes: frozenset[str]) -> _Role | None:
+    """What the pod means; None when it means nothing any more."""
+    # A lost node's pods keep their last word for minutes.
+    on_lost_node = pods.node_of(pod) in lost_nodes
+    if pods.is_leaving(pod):
+        return "leaving" if pods.node_of(pod) and not on_lost_node else None
+    if not pods.is_current(pod, template_hash):
+        return None if pods.is_finished(pod) else "older"
+    if pods.is_finished(pod):
+        return "ended"
+    return "ready" if pods.is_ready(pod) and not on_lost_node else "waiting"
 
 
 def assess(
@@ -125,8 +142,7 @@ def surroundings(workspace: Workspace, plan: Plan, observed: Observed, now: date
 
 def stuck_pods(observed: Observed, rendered: Rendered) -> Sequence[Obj]:
     """The pods of the present template that are not ready."""
-    replicas = replicas_of(observed, rendered.template_hash)
-    return [p for p in replicas.current if p not in replicas.ready and not pods.is_finished(p)]
+    return replicas_of(observed, rendered.template_hash).waiting
 
 
 def _finding(
@@ -134,17 +150,17 @@ def _finding(
 ) -> Finding | None:
     if len(replicas.ready) >= plan.replicas and not replicas.older:
         return None
-    found = [
-        diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around)
-        for pod in replicas.current
-        if pod not in replicas.ready and not _is_replaced(pod, replicas)
-    ]
-    blocked = [f for f in found if f.blocked]
-    if blocked:
-        return _worst(blocked)
-    if not replicas.current and (trouble := _no_pods(workspace, observed)):
+    trouble = _missing_pods(workspace, plan, replicas, observed)
+    if trouble and not replicas.current:
         return trouble
-    if replicas.older or replicas.ready:
+    # A pod that has ended says nothing once others have taken its place.
+    told = replicas.waiting if replicas.current else replicas.ended
+    found = [diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around) for pod in told]
+    soon = [f for f in found if replicas.leaving and f.reason.code in _NO_ROOM]
+    blocked = [f for f in found if f.blocked and f not in soon]
+    if blocked or trouble:
+        return _worst(blocked) if blocked else trouble
+    if replicas.older or replicas.ready or soon:
         return finding(
             "RollingOut",
             ready=str(len(replicas.ready)),
@@ -155,14 +171,10 @@ def _finding(
     return _worst(found) if found else finding("PodScheduling")
 
 
-def _is_replaced(pod: Obj, replicas: Replicas) -> bool:
-    """A pod that has ended, as an evicted one, says nothing once others have taken its place."""
-    return pods.is_finished(pod) and any(not pods.is_finished(other) for other in replicas.current)
-
-
-def _no_pods(workspace: Workspace, observed: Observed) -> Finding | None:
+def _missing_pods(workspace: Workspace, plan: Plan, replicas: Replicas, observed: Observed) -> Finding | None:
+    """Why there are fewer pods than wanted, as far as the Deployment knows."""
     workload = observed.children.get("Deployment")
-    if workload is None:
+    if workload is None or len(replicas.current) >= plan.replicas:
         return None
     return diagnose_workload(workload, workspace.metadata.namespace, workspace.metadata.name)
 

@@ -103,7 +103,8 @@ def _serve(workspace: Workspace, raw: Obj, observed: Observed, context: Context)
     apply = tuple(
         obj
         for obj in rendered.objects
-        if obj["kind"] not in held_back and needs_apply(obj, observed.children.get(obj["kind"]))
+        if obj["kind"] not in held_back
+        and needs_apply(obj, observed.children.get(obj["kind"]), observed.spellings.get(obj["kind"]))
     )
     stuck = stuck_pods(observed, rendered)
     looks = due_looks(stuck, observed, context.now)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
+from kaito_operator.api.labels import LABEL_INSTANCE_TYPE, LABEL_OS
 from kaito_operator.api.reasons import REASONS, Finding, finding
 from kaito_operator.reconcile import nodes, pods
 from kaito_operator.reconcile.observed import Obj, PodEvents
@@ -38,8 +38,12 @@ _SCHEDULER_WORDS: tuple[tuple[str, str], ...] = (
     (r"untolerated taint", "TaintNotTolerated"),
 )
 # Times have whole seconds: a container that starts in the second in which its pod was found not ready.
+# What the node does only once all volumes are mounted.
+_MOUNTED = frozenset({"Pulling", "Pulled", "Created", "Started"})
 READINESS_GRACE = timedelta(seconds=2)
 _QUOTED = re.compile(r'"([^"]+)"')
+# The kubelet turns from the cause to "back-off" with the cause behind it, at every try: one status for both.
+_BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: \w+: )?')
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ def _scheduling(pod: Obj, around: Surroundings) -> Finding | None:
 
 
 def _selector_facts(around: Surroundings) -> dict[str, str]:
-    pairs = [f"{key}={value}" for key, value in sorted(around.selector.items())]
+    # Without labels of the user's, as the pod's affinity has it.
+    selector = around.selector or {LABEL_OS: "linux"}
+    pairs = [f"{key}={value}" for key, value in sorted(selector.items())]
     typed = [f"{LABEL_INSTANCE_TYPE}={around.instance_type}"] if around.instance_type else []
     return {"selector": ", ".join([*pairs, *typed]), "example": " ".join(pairs or typed)}
 
@@ -164,6 +170,7 @@ def _container_trouble(container: ContainerState) -> tuple[str, dict[str, str]] 
     """(reason code, facts) when something is wrong with this container; None while it is well or starting."""
     reason, said = container.waiting_reason, container.waiting_message
     if reason in _IMAGE_TROUBLE:
+        said = _BACK_OFF.sub("", said)
         code = _first_match(_IMAGE_WORDS, said) or "ImagePullFailed"
         if reason == "InvalidImageName":
             code = "ImageNotFound"
@@ -190,7 +197,9 @@ def _bare(name: str) -> str:
 
 
 def _ended_badly(container: ContainerState) -> bool:
-    return container.exit_code not in (None, 0) or container.waiting_reason == "CrashLoopBackOff"
+    # A server is not to end, not even well; an init container is.
+    well = (None, 0) if container.role == "init" else (None,)
+    return container.exit_code not in well or container.waiting_reason == "CrashLoopBackOff"
 
 
 def _crash(container: ContainerState) -> tuple[str, dict[str, str]]:
@@ -212,7 +221,9 @@ def _crash(container: ContainerState) -> tuple[str, dict[str, str]]:
 def _volumes(pod: Obj, events: PodEvents | None, around: Surroundings) -> Finding | None:
     """What the Events say of mounts; only the node's Events know of a missing Secret or claim."""
     for event in events.events if events else ():
-        if event.reason not in ("FailedMount", "FailedAttachVolume", "FailedToRetrieveImagePullSecret"):
+        if event.reason in _MOUNTED:
+            return None  # newest first: what failed before was tried again since
+        if event.reason not in ("FailedMount", "FailedAttachVolume"):
             continue
         missing = re.search(r'(secret|configmap|persistentvolumeclaim)s? "([^"]+)" not found', event.message)
         if missing:
@@ -242,18 +253,24 @@ def _progress(pod: Obj, around: Surroundings) -> Finding:
 def _loading(pod: Obj, around: Surroundings) -> Finding:
     if _was_ready(pod):
         return _about(pod, around, "ServerUnhealthy")
-    late_in_s = overdue_in_s([pod], around.expected.limit_s, around.now)
-    if late_in_s is not None and late_in_s <= 0:
+    if _loading_for_s(pod, around.now) >= around.expected.limit_s:
         return _about(pod, around, "Overdue", limit=_duration(around.expected.limit_s))
     return _about(pod, around, "ModelLoading", expected=_duration(around.expected.load_s))
 
 
 def overdue_in_s(loading: Sequence[Obj], limit_s: int, now: datetime) -> float | None:
-    """Seconds until the first of these pods has been loading for too long; None when none is loading."""
-    started = [moment for pod in loading for moment in _running_since(pod)]
-    if not started:
-        return None
-    return limit_s - (now - min(started)).total_seconds()
+    """Seconds until the next of these pods has been loading for too long; None when none will be.
+
+    A moment that has passed is no reason to look again: it would be one for ever.
+    """
+    left = [limit_s - _loading_for_s(pod, now) for pod in loading if any(_running_since(pod))]
+    return min((seconds for seconds in left if seconds > 0), default=None)
+
+
+def _loading_for_s(pod: Obj, now: datetime) -> float:
+    """Seconds since the first container of the pod started; 0 when none runs."""
+    started = min(_running_since(pod), default=now)
+    return (now - started).total_seconds()
 
 
 def _running_since(pod: Obj) -> Iterator[datetime]:
@@ -277,18 +294,4 @@ def _first_match(table: tuple[tuple[str, str], ...], text: str) -> str | None:
     for pattern, code in table:
         if re.search(pattern, text, re.IGNORECASE):
             return code
-    return None
-
-
-def diagnose_workload(workload: Obj, namespace: str, name: str) -> Finding | None:
-    """Why the Deployment has no pods: quota, Pod Security, another's admission webhook."""
-    for condition in workload.get("status", {}).get("conditions", ()):
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            said = str(condition.get("message", ""))
-            code = "PodsNotCreated"
-            if "exceeded quota" in said:
-                code = "QuotaExceeded"
-            elif "violates PodSecurity" in said:
-                code = "PodSecurity"
-            return finding(code, namespace=namespace, name=name, detail=said)
     return None

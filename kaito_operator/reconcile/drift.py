@@ -16,19 +16,29 @@ _EXACT = frozenset({"selector", "matchLabels", "nodeSelector", "requests", "limi
 _KEYS = ("name", "mountPath", "port", "containerPort", "uid")
 
 
-def needs_apply(desired: Obj, live: Obj | None) -> bool:
+def needs_apply(desired: Obj, live: Obj | None, spelling: Obj | None = None) -> bool:
     """True when applying `desired` would change something that we own.
 
     Args:
         desired: as rendered, with its hash annotation.
         live: as stored by the API server, with its defaults; None when there is none.
+        spelling: the API server's answer to an earlier apply, where it wrote what we want in other words.
+            A user's template may say "1000m" or 1 where the stored object says "1".
     """
     if live is None:
         return True
-    wanted = desired["metadata"]["annotations"][ANNOTATION_APPLIED_HASH]
-    if live["metadata"].get("annotations", {}).get(ANNOTATION_APPLIED_HASH) != wanted:
+    if _applied_hash(live) != _applied_hash(desired):
         return True
-    return not covers(live, desired)
+    if covers(live, desired):
+        return False
+    if spelling is None or _applied_hash(spelling) != _applied_hash(desired):
+        return True
+    return not covers(live, {**desired, "spec": spelling["spec"]})
+
+
+def _applied_hash(obj: Obj) -> str | None:
+    annotations: Mapping[str, str] = obj["metadata"].get("annotations", {})
+    return annotations.get(ANNOTATION_APPLIED_HASH)
 
 
 def covers(live: Any, desired: Any, *, exact: bool = False) -> bool:  # noqa: ANN401 - any JSON value
@@ -50,11 +60,10 @@ def covers(live: Any, desired: Any, *, exact: bool = False) -> bool:  # noqa: AN
 
 
 def _covers_list(live: Sequence[Any], desired: Sequence[Any], *, exact: bool) -> bool:
-    if exact and len(live) != len(desired):
-        return False
     key = _identity(desired)
-    if key is None:
-        return len(live) >= len(desired) and all(covers(a, b) for a, b in zip(live, desired, strict=False))
+    if exact or key is None:
+        # The API server knows such a list only as a whole: tolerations, selector terms, capabilities.
+        return len(live) == len(desired) and all(covers(a, b) for a, b in zip(live, desired, strict=True))
     by_key = {element.get(key): element for element in live if isinstance(element, Mapping)}
     return all(element[key] in by_key and covers(by_key[element[key]], element) for element in desired)
 

@@ -66,6 +66,8 @@ class Observed:
         nodes: all nodes of the cluster.
         pod_events: Events of stuck pods by pod uid.
         refusals: writes of ours that could not be done, by kind.
+        spellings: what the API server made of our latest apply, by kind, where it says the same in other
+            words, as "1" for a user's "1000m".
     """
 
     cluster: ClusterFacts
@@ -74,3 +76,4 @@ class Observed:
     nodes: tuple[Obj, ...] = ()
     pod_events: Mapping[str, PodEvents] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    spellings: Mapping[str, Obj] = field(default_factory=dict)

@@ -1,12 +1,13 @@
 """Reading a pod: is it ours and current, is it ready, what is each container doing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from kaito_operator.api.labels import ANNOTATION_TEMPLATE_HASH
 from kaito_operator.reconcile.observed import Obj
+from kaito_operator.reconcile.ownership import controller_of
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,14 @@ class ContainerState:
     exit_message: str
 
 
-def live_pods(pods: Iterable[Obj]) -> list[Obj]:
-    """The pods that are not being deleted."""
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+def is_leaving(pod: Obj) -> bool:
+    """True when the pod is being deleted."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def is_of_a_workload(pod: Obj) -> bool:
+    """True for a pod that a Deployment made. Anyone can give a pod of his own our label."""
+    return bool(controller_of(pod).get("kind") == "ReplicaSet")
 
 
 def is_current(pod: Obj, template_hash: str) -> bool:

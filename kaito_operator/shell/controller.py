@@ -41,17 +41,21 @@ class Controller:
     metrics: Metrics
     heartbeat: Heartbeat
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _draining: bool = field(default=False, init=False)
 
     async def work(self) -> None:
         """One worker: take keys for ever."""
         await self.synced.wait()  # a decision from half a picture would create what exists
-        while True:
+        while not self._draining:
+            # A reconcile that writes nothing awaits nothing: a thousand in a row would keep the elector
+            # from its turn, and the Lease would be lost.
+            await asyncio.sleep(0)
             await self.leading.wait()
             key = await self.queue.get()
             self.heartbeat.busy[key] = monotonic()
             self.idle.clear()
             try:
-                if self.leading.is_set():
+                if self.leading.is_set() and not self._draining:
                     await self._guarded(key)
                 else:
                     self.queue.add(key, urgent=False)
@@ -67,7 +71,8 @@ class Controller:
             self.queue.add(key, urgent=False)
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until no worker holds a key, but not longer than the timeout."""
+        """Let the workers finish what they hold and take nothing more, but not longer than the timeout."""
+        self._draining = True
         if self.heartbeat.busy:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):

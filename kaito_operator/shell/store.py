@@ -13,6 +13,8 @@ Trim = Callable[[Obj], Obj]
 NamespacedName = tuple[str, str]
 
 _NOT_COMPARED = ("resourceVersion",)
+# An answer is read within seconds of its write; more deletions than this do not come in between.
+_DELETIONS_KEPT = 1024
 
 
 def trim_metadata(obj: Obj) -> Obj:
@@ -77,7 +79,8 @@ class Store:
     trim: Trim = trim_metadata
     last_event_at: float = 0.0
     _objects: dict[NamespacedName, Obj] = field(default_factory=dict)
-    _heard_at: dict[NamespacedName, float] = field(default_factory=dict)
+    # uid -> version of the deletion, of the latest deletions only.
+    _deleted: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -94,22 +97,18 @@ class Store:
         """(namespace, name) of all objects; the namespace of cluster-scoped ones is empty."""
         return list(self._objects)
 
-    def put(self, obj: Obj, *, at: float = 0.0) -> tuple[Obj | None, bool]:
-        """Take in an object.
-
-        Args:
-            obj: as the API server gave it.
-            at: monotonic seconds now.
+    def put(self, obj: Obj) -> tuple[Obj | None, bool]:
+        """Take in an object as the API server gave it.
 
         Returns:
             The object that was there, and whether anything that matters changed. An older state than the
-            one held (a late watch event after the answer to a write) is ignored.
+            one held (a late watch event after the answer to a write) is ignored, and so is a state from
+            before the object's deletion (the answer to a write, read after the watch told of its end).
         """
         key = key_of(obj)
         new = self.trim(obj)
         old = self._objects.get(key)
-        self._heard_at[key] = at
-        if old is not None and _is_older(new, old):
+        if self._was_deleted_since(new) or (old is not None and _is_older(new, old)):
             return old, False
         self._objects[key] = new
         return old, old is None or _comparable(old) != _comparable(new)
@@ -121,28 +120,43 @@ class Store:
             What was forgotten.
         """
         key = (metadata.get("namespace", ""), metadata["name"])
+        self._note_deletion(metadata)
         old = self._objects.get(key)
         if old is None or old["metadata"].get("uid") != metadata.get("uid"):
             return None
-        self._heard_at.pop(key, None)
         return self._objects.pop(key)
 
-    def sweep(self, present_uids: set[str], *, before: float) -> list[Obj]:
-        """Forget the objects that a complete listing lacks and that were last heard of before it began.
+    def sweep(self, present_uids: set[str], version: str) -> list[Obj]:
+        """Forget the objects that a complete listing lacks, though it is as new as what is known of them.
 
-        Watches do not replay deletions that happened while they were disconnected for long.
+        Watches do not replay deletions that happened while they were disconnected for long. A listing comes
+        from a cache that may lag, so it says nothing of an object that it has not heard of yet.
+
+        Args:
+            present_uids: of the objects in the listing.
+            version: resourceVersion of the listing.
 
         Returns:
             What was forgotten.
         """
+        listed = _number(version)
         gone = [
             obj
-            for key, obj in self._objects.items()
-            if obj["metadata"].get("uid") not in present_uids and self._heard_at.get(key, 0.0) < before
+            for obj in self._objects.values()
+            if obj["metadata"].get("uid") not in present_uids and 0 <= _version(obj["metadata"]) <= listed
         ]
         for obj in gone:
-            self.delete(obj["metadata"])
+            self.delete({**obj["metadata"], "resourceVersion": version})
         return gone
+
+    def _note_deletion(self, metadata: Mapping[str, Any]) -> None:
+        self._deleted[metadata.get("uid", "")] = _version(metadata)
+        if len(self._deleted) > _DELETIONS_KEPT:
+            del self._deleted[next(iter(self._deleted))]
+
+    def _was_deleted_since(self, obj: Obj) -> bool:
+        metadata = obj["metadata"]
+        return 0 <= _version(metadata) <= self._deleted.get(metadata.get("uid", ""), -1)
 
 
 def key_of(obj: Mapping[str, Any]) -> NamespacedName:
@@ -155,8 +169,16 @@ def _is_older(new: Obj, old: Obj) -> bool:
     # Kubernetes promises comparable resourceVersions since 1.35 and has had integers in etcd always.
     if new["metadata"].get("uid") != old["metadata"].get("uid"):
         return False
-    ours, theirs = (str(o["metadata"].get("resourceVersion", "")) for o in (new, old))
-    return ours.isdecimal() and theirs.isdecimal() and int(ours) < int(theirs)
+    return 0 <= _version(new["metadata"]) < _version(old["metadata"])
+
+
+def _version(metadata: Mapping[str, Any]) -> int:
+    """The resourceVersion as a number; -1 for one that is none."""
+    return _number(str(metadata.get("resourceVersion", "")))
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdecimal() else -1
 
 
 def _comparable(obj: Obj) -> Obj:

@@ -4,11 +4,12 @@ A watch that was disconnected for long is listed anew and says nothing of what w
 """
 
 import asyncio
+import contextlib
 import logging
 from time import monotonic
 
 from kaito_operator.kube.client import Kube, path_of
-from kaito_operator.kube.errors import ApiError
+from kaito_operator.kube.errors import ApiError, NotFound
 from kaito_operator.shell.stores import WorkspaceKey
 from kaito_operator.shell.watch import Kind, Watch
 from kaito_operator.shell.workqueue import WorkQueue
@@ -35,30 +36,56 @@ class Sweeper:
 
     async def run(self, watch: Watch) -> None:
         """Sweep for ever."""
+        while not watch.synced.is_set():
+            await asyncio.sleep(AFTER_RELIST_S)
+            await self.look_for_nothing(watch)
+        next_full = monotonic() + EVERY_S
         while True:
-            try:
-                async with asyncio.timeout(EVERY_S):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(next_full - monotonic()):
                     await self._wake.wait()
                 await asyncio.sleep(AFTER_RELIST_S)  # one sweep for a whole burst of listed objects
-                kinds = tuple(self._relisted.values())
-            except TimeoutError:
-                kinds = watch.kinds
+            kinds = tuple(self._relisted.values())
+            if monotonic() >= next_full:
+                kinds, next_full = watch.kinds, monotonic() + EVERY_S
             self._relisted.clear()
             self._wake.clear()
             for kind in kinds:
-                await self._sweep(kind, watch)
+                await self.sweep(kind, watch)
 
-    async def _sweep(self, kind: Kind, watch: Watch) -> None:
-        began = monotonic()
-        query = {"labelSelector": kind.selector} if kind.selector else {}
+    async def look_for_nothing(self, watch: Watch) -> None:
+        """Say that the first picture is complete when there is nothing to be seen.
+
+        A cluster without a node and a Workspace sends no event, and so nothing else would ever say it.
+        """
         try:
-            listing = await self._kube.list_metadata(path_of(kind.group_version, kind.plural), **query)
+            for kind in watch.kinds:
+                if await self._any(kind):
+                    return
+        except ApiError as error:
+            logger.warning("first look failed", extra={"error": str(error)})
+            return
+        watch.synced.set()
+
+    async def _any(self, kind: Kind) -> bool:
+        try:
+            path = path_of(kind.group_version, kind.plural)
+            listing = await self._kube.list_metadata(path, **kind.query, limit="1")
+        except NotFound:
+            return False  # a kind that is not installed has no objects
+        return bool(listing.get("items", True))
+
+    async def sweep(self, kind: Kind, watch: Watch) -> None:
+        """Forget the objects of this kind that are gone, and wake their Workspaces."""
+        try:
+            listing = await self._kube.list_metadata(path_of(kind.group_version, kind.plural), **kind.query)
         except ApiError as error:
             logger.warning("sweep failed", extra={"kind": kind.plural, "error": str(error)})
             self.relisted(kind)
             return
         present = {item["metadata"]["uid"] for item in listing.get("items", ())}
-        for gone in kind.store.sweep(present, before=began):
+        version = str(listing.get("metadata", {}).get("resourceVersion", ""))
+        for gone in kind.store.sweep(present, version):
             watch.forgotten(kind, gone)
             for key in kind.owners(gone):
                 self._queue.add(key)

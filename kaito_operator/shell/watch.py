@@ -16,7 +16,7 @@ import kopf
 
 from kaito_operator.api import labels
 from kaito_operator.kube.login import watch_session
-from kaito_operator.shell.store import Obj, Store
+from kaito_operator.shell.store import Obj, Store, key_of
 from kaito_operator.shell.stores import Stores, WorkspaceKey, owner_key
 from kaito_operator.shell.workqueue import WorkQueue
 
@@ -57,6 +57,11 @@ class Kind:
     def selector_key(self) -> tuple[str, str]:
         """(group/version, plural), as kopf names kinds."""
         return self.group_version, self.plural
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What a listing of the watched objects asks for."""
+        return {"labelSelector": self.selector} if self.selector else {}
 
 
 def watched_kinds(stores: Stores) -> tuple[Kind, ...]:
@@ -132,7 +137,7 @@ class Watch:
         self.stores = stores
         self.kinds = watched_kinds(stores)
         self._queue = queue
-        self._synced = synced
+        self.synced = synced
         self._on_relist = on_relist
 
     def registry(self) -> kopf.OperatorRegistry:
@@ -159,19 +164,17 @@ class Watch:
 
     def take(self, kind: Kind, body: Obj) -> None:
         """Put the object into its store and remember what changed, for `announce`."""
-        old, changed = kind.store.put(body, at=monotonic())
-        if kind.store is self.stores.pods:
-            self.stores.index_pod(body)
-        known = old is not None
-        change = Change(known=known)
+        old, changed = kind.store.put(body)
+        change = Change(known=old is not None)
         if changed:
-            new = kind.store.get(body["metadata"].get("namespace", ""), body["metadata"]["name"])
-            change = Change(old, new, known)
+            change = Change(old, kind.store.get(*key_of(body)), change.known)
+            if kind.store is self.stores.pods:
+                self.stores.index_pod(old, body)
         kind.changes[body["metadata"]["uid"]] = change
 
     def announce(self, kind: Kind, event: str | None, body: Obj) -> None:
         """Wake the Workspaces that the change concerns: those of the old and of the new labels."""
-        self._synced.set()
+        self.synced.set()
         kind.store.last_event_at = monotonic()
         change = kind.changes.pop(body["metadata"]["uid"], Change())
         if event == "DELETED":

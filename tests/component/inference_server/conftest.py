@@ -1,6 +1,4 @@
-"""One tiny model for all tests here, and one server that serves it."""
-
-from __future__ import annotations
+"""A tiny model with random weights, made once, and the servers that serve it."""
 
 import json
 import subprocess
@@ -13,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.component.inference_server.process import ServerProcess
+from tests.component.inference_server import process
+from tests.support.inference_server import ServerProcess
+from tests.support.operator import CHECKOUT
 
 
 @dataclass(frozen=True)
@@ -24,34 +24,57 @@ class Tiny:
     expected: dict[str, Any]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.component)
+
+
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    folder = tmp_path_factory.mktemp("tiny")
-    module = "tests.component.inference_server.tiny_model"
-    made = subprocess.run(
-        [sys.executable, "-m", module, str(folder)], capture_output=True, text=True, check=False
-    )
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders model, base (without a chat template), adapters, other, deeper, and expected.json."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    command = [sys.executable, "-m", "tests.component.inference_server.tiny_model", str(folder)]
+    made = subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
-    return Tiny(folder, json.loads((folder / "expected.json").read_text()))
+    return folder
 
 
 @pytest.fixture(scope="session")
-def server(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    log = tmp_path_factory.mktemp("server") / "termination-log"
-    model = str(tiny.folder / "model")
-    process = ServerProcess(
-        *("--model", model, "--served-model-name", "tiny", "--dtype", "float32", "--max-queue", "1"),
-        *("--max-body-bytes", "20000", "--adapters", str(tiny.folder / "none")),
-        log=log,
+def expected(tiny: Path) -> dict[str, Any]:
+    """What the library's own generate() answers."""
+    return dict(json.loads((tiny / "expected.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("server")
+    with ServerProcess(folder, "--model", str(tiny / "model"), "--adapters", str(tiny / "none")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def made(tiny: Path, expected: dict[str, Any]) -> Tiny:
+    return Tiny(tiny, expected)
+
+
+@pytest.fixture(scope="session")
+def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.ServerProcess]:
+    """A server of the tiny model on which one request may wait, and bodies are small."""
+    started = process.ServerProcess(
+        *("--model", str(tiny / "model"), "--served-model-name", "tiny", "--dtype", "float32"),
+        *("--max-queue", "1", "--max-body-bytes", "20000", "--adapters", str(tiny / "none")),
+        log=tmp_path_factory.mktemp("running") / "termination-log",
     )
     try:
-        process.wait_ready()
-        yield process
+        started.wait_ready()
+        yield started
     finally:
-        process.stop()
+        started.stop()
 
 
 @pytest.fixture
-def client(server: ServerProcess) -> Iterator[httpx.Client]:
-    with server.client() as client:
+def client(running: process.ServerProcess) -> Iterator[httpx.Client]:
+    with running.client() as client:
         yield client

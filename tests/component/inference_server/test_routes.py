@@ -49,70 +49,70 @@ def test_the_plain_routes_answer_as_in_v030(client: httpx.Client) -> None:
     assert "/chat" in client.get("/openapi.json").json()["paths"]
 
 
-def test_a_greedy_answer_is_what_generate_says_itself(client: httpx.Client, tiny: Tiny) -> None:
+def test_a_greedy_answer_is_what_generate_says_itself(client: httpx.Client, made: Tiny) -> None:
     kwargs = {**GREEDY, "max_new_tokens": 40}
-    assert result(client, prompt=tiny.expected["endless"], generate_kwargs=kwargs) == tiny.expected["text"]
+    assert result(client, prompt=made.expected["endless"], generate_kwargs=kwargs) == made.expected["text"]
 
 
 def test_messages_and_a_formatted_prompt_mean_the_same_as_the_plain_prompt(
-    client: httpx.Client, tiny: Tiny
+    client: httpx.Client, made: Tiny
 ) -> None:
     kwargs = {**GREEDY, "max_new_tokens": 40}
-    word = tiny.expected["endless"]
+    word = made.expected["endless"]
     formatted = f"<|user|> {word} <|end|> <|assistant|>"
     messages = [{"role": "user", "content": word}]
-    assert result(client, prompt=formatted, generate_kwargs=kwargs) == tiny.expected["text"]
-    assert result(client, messages=messages, generate_kwargs=kwargs) == tiny.expected["text"]
+    assert result(client, prompt=formatted, generate_kwargs=kwargs) == made.expected["text"]
+    assert result(client, messages=messages, generate_kwargs=kwargs) == made.expected["text"]
 
 
 @pytest.mark.parametrize("source", ["tokenizer", "config"])
 def test_the_end_tokens_of_tokenizer_and_generation_config_both_end_an_answer(
-    client: httpx.Client, tiny: Tiny, source: str
+    client: httpx.Client, made: Tiny, source: str
 ) -> None:
-    expected = tiny.expected[source]
-    assert expected["last"] == tiny.expected["eos"][source]  # the model made for this does say it
+    expected = made.expected[source]
+    assert expected["last"] == made.expected["eos"][source]  # the model made for this does say it
     assert result(client, prompt=expected["word"], generate_kwargs=GREEDY) == expected["text"]
 
 
-def test_200_tokens_are_generated_however_long_the_prompt_is(client: httpx.Client, tiny: Tiny) -> None:
+def test_200_tokens_are_generated_however_long_the_prompt_is(client: httpx.Client, made: Tiny) -> None:
     for words in (1, 300):
-        prompt = " ".join(["w5"] * (words - 1) + [tiny.expected["endless"]])
+        prompt = " ".join(["w5"] * (words - 1) + [made.expected["endless"]])
         before = metric(client, "kaito_inference_generated_tokens_total")
         text = result(client, prompt=prompt, generate_kwargs={**GREEDY, "min_length": words + 205})
         assert metric(client, "kaito_inference_generated_tokens_total") - before == 200
         assert len(text.split()) == 200
 
 
-def test_max_length_counts_the_prompt_too(client: httpx.Client, tiny: Tiny) -> None:
-    word = tiny.expected["endless"]
+def test_max_length_counts_the_prompt_too(client: httpx.Client, made: Tiny) -> None:
+    word = made.expected["endless"]
     text = result(client, prompt=word, generate_kwargs={**GREEDY, "max_length": 14})
-    assert text.split() == tiny.expected["text"].split()[:10]  # the rendered prompt has 4 tokens
+    assert text.split() == made.expected["text"].split()[:10]  # the rendered prompt has 4 tokens
     detail = refusal(client, 400, prompt=f"{word} " * 30, generate_kwargs={"max_length": 20})
     assert "max_length is 20" in detail
     assert "33" in detail
 
 
-def test_a_prompt_that_does_not_fit_is_told_limit_and_size(client: httpx.Client, tiny: Tiny) -> None:
+def test_a_prompt_that_does_not_fit_is_told_limit_and_size(client: httpx.Client, made: Tiny) -> None:
     detail = refusal(client, 400, prompt="w1 " * 3000)
-    assert str(tiny.expected["context"]) in detail
+    assert str(made.expected["context"]) in detail
     assert "3003 tokens" in detail
     assert result(client, prompt="w1 " * 3000, handle_long_generation="hole", generate_kwargs=GREEDY)
 
 
-def test_an_answer_stops_before_a_stop_text(client: httpx.Client, tiny: Tiny) -> None:
-    words = tiny.expected["text"].split()
+def test_an_answer_stops_before_a_stop_text(client: httpx.Client, made: Tiny) -> None:
+    words = made.expected["text"].split()
     kwargs = {**GREEDY, "stop": [f"{words[5]} {words[6]}"]}
-    text = result(client, prompt=tiny.expected["endless"], generate_kwargs=kwargs)
+    text = result(client, prompt=made.expected["endless"], generate_kwargs=kwargs)
     assert text.split() == words[:5]
     kwargs = {**GREEDY, "stop_sequence": words[2]}
-    assert result(client, prompt=tiny.expected["endless"], generate_kwargs=kwargs).split() == words[:2]
+    assert result(client, prompt=made.expected["endless"], generate_kwargs=kwargs).split() == words[:2]
 
 
-def test_return_full_text_puts_the_prompt_before_the_answer(client: httpx.Client, tiny: Tiny) -> None:
-    word = tiny.expected["endless"]
+def test_return_full_text_puts_the_prompt_before_the_answer(client: httpx.Client, made: Tiny) -> None:
+    word = made.expected["endless"]
     kwargs = {**GREEDY, "max_new_tokens": 40}
     text = result(client, prompt=word, return_full_text=True, generate_kwargs=kwargs)
-    assert text == word + tiny.expected["text"]
+    assert text == word + made.expected["text"]
 
 
 def test_a_seed_repeats_an_answer_and_does_not_carry_over(client: httpx.Client) -> None:
@@ -134,22 +134,38 @@ def test_several_answers_stand_on_lines_of_their_own(client: httpx.Client) -> No
 
 def test_the_example_of_v030s_documentation_is_answered(client: httpx.Client) -> None:
     kwargs = {
-        **{"max_length": 200, "min_length": 0, "do_sample": True, "early_stopping": False, "num_beams": 1},
-        **{"num_beam_groups": 1, "diversity_penalty": 0.0, "temperature": 1.0, "top_k": 10, "top_p": 1},
-        **{"typical_p": 1, "repetition_penalty": 1, "length_penalty": 1, "no_repeat_ngram_size": 0},
-        **{"encoder_no_repeat_ngram_size": 0, "bad_words_ids": None, "num_return_sequences": 1},
-        **{"output_scores": False, "return_dict_in_generate": False, "forced_bos_token_id": None},
-        **{"forced_eos_token_id": None, "remove_invalid_values": None},
+        "max_length": 200,
+        "min_length": 0,
+        "do_sample": True,
+        "early_stopping": False,
+        "num_beams": 1,
+        "num_beam_groups": 1,
+        "diversity_penalty": 0.0,
+        "temperature": 1.0,
+        "top_k": 10,
+        "top_p": 1,
+        "typical_p": 1,
+        "repetition_penalty": 1,
+        "length_penalty": 1,
+        "no_repeat_ngram_size": 0,
+        "encoder_no_repeat_ngram_size": 0,
+        "bad_words_ids": None,
+        "num_return_sequences": 1,
+        "output_scores": False,
+        "return_dict_in_generate": False,
+        "forced_bos_token_id": None,
+        "forced_eos_token_id": None,
+        "remove_invalid_values": None,
     }
     body = {"prompt": "w9", "return_full_text": False, "clean_up_tokenization_spaces": False, "prefix": None}
     assert result(client, **body, handle_long_generation=None, generate_kwargs=kwargs)
 
 
-def test_keys_that_would_run_foreign_code_are_refused_by_name(client: httpx.Client, tiny: Tiny) -> None:
-    folder = tiny.folder / "evil"
+def test_keys_that_would_run_foreign_code_are_refused_by_name(client: httpx.Client, made: Tiny) -> None:
+    folder = made.folder / "evil"
     (folder / "custom_generate").mkdir(parents=True)
-    proof = tiny.folder / "foreign-code-ran"
-    code = f"import pathlib\npathlib.Path({str(proof)!r}).touch()\ndef generate(model, **kwargs):\n    return 1\n"
+    proof = made.folder / "foreign-code-ran"
+    code = f"import pathlib\npathlib.Path({str(proof)!r}).touch()\n"
     (folder / "custom_generate" / "generate.py").write_text(code)
     kwargs = {"custom_generate": str(folder), "trust_remote_code": True}
     detail = refusal(client, 400, prompt="w1", generate_kwargs=kwargs)
@@ -186,7 +202,12 @@ def test_a_wrong_value_is_a_400_that_says_what_is_right(
 
 @pytest.mark.parametrize(
     "body",
-    [{"prompt": 5}, {"messages": "w1"}, {"prompt": "w1", "generate_kwargs": {"top_k": "many"}}, {"prefix": []}],
+    [
+        {"prompt": 5},
+        {"messages": "w1"},
+        {"prompt": "w1", "generate_kwargs": {"top_k": "many"}},
+        {"prefix": []},
+    ],
 )
 def test_a_wrong_type_is_a_422_that_names_the_field(client: httpx.Client, body: dict[str, Any]) -> None:
     detail = refusal(client, 422, **body)
@@ -199,11 +220,12 @@ def test_a_body_above_the_limit_is_a_413(client: httpx.Client) -> None:
     assert client.post("/chat", content=chunks).status_code == 413
 
 
-def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client, tiny: Tiny) -> None:
+def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client, made: Tiny) -> None:
     kwargs = {**GREEDY, "max_new_tokens": 400, "min_length": 400}
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         sent = [
-            pool.submit(ask, client, prompt=tiny.expected["endless"], generate_kwargs=kwargs) for _ in range(6)
+            pool.submit(ask, client, prompt=made.expected["endless"], generate_kwargs=kwargs)
+            for _ in range(6)
         ]
         answers = [future.result() for future in sent]
     codes = sorted(answer.status_code for answer in answers)
@@ -212,10 +234,10 @@ def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client,
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
 
 
-def test_probes_answer_while_a_long_generation_runs(client: httpx.Client, tiny: Tiny) -> None:
+def test_probes_answer_while_a_long_generation_runs(client: httpx.Client, made: Tiny) -> None:
     kwargs = {**GREEDY, "max_new_tokens": 400, "min_length": 400}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask, client, prompt=tiny.expected["endless"], generate_kwargs=kwargs)
+        answer = pool.submit(ask, client, prompt=made.expected["endless"], generate_kwargs=kwargs)
         probes = 0
         while not answer.done():
             for path in ("/livez", "/healthz"):
@@ -225,23 +247,29 @@ def test_probes_answer_while_a_long_generation_runs(client: httpx.Client, tiny: 
     assert probes > 3
 
 
-def test_a_client_that_leaves_stops_its_generation(client: httpx.Client, server: ServerProcess) -> None:
+def test_a_client_that_leaves_stops_its_generation(client: httpx.Client, running: ServerProcess) -> None:
     body = '{"prompt": "w1", "generate_kwargs": {"max_new_tokens": 2000, "min_length": 2000}}'
     head = f"POST /chat HTTP/1.1\r\nHost: x\r\nX-Request-Id: leaver\r\nContent-Length: {len(body)}\r\n\r\n"
-    port = int(server.url.rpartition(":")[2])
+    port = int(running.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall((head + body).encode())
         wait_for(lambda: metric(client, "kaito_inference_queue_depth") == 1, 10, "the request runs")
     wait_for(lambda: metric(client, "kaito_inference_queue_depth") == 0, 10, "the request is gone")
     # The engine has one thread: that this is answered shows that it has left the other request.
     assert result(client, prompt="w1", generate_kwargs={**GREEDY, "max_new_tokens": 1})
-    logged = [line for line in server.lines if line.get("request_id") == "leaver"]
+    logged = [line for line in running.lines if line.get("request_id") == "leaver"]
     assert [line["code"] for line in logged] in ([], [499])
 
 
 def test_metrics_are_prometheus_text_and_v030s_json_on_request(client: httpx.Client) -> None:
     text = client.get("/metrics").text
-    for name in ("requests_total", "request_seconds_bucket", "prompt_tokens_total", "queue_depth", "ready 1.0"):
+    for name in (
+        "requests_total",
+        "request_seconds_bucket",
+        "prompt_tokens_total",
+        "queue_depth",
+        "ready 1.0",
+    ):
         assert f"kaito_inference_{name}" in text
     assert metric(client, "kaito_inference_load_seconds") > 0
     body = client.get("/metrics", headers={"Accept": "application/json"}).json()
@@ -251,16 +279,16 @@ def test_metrics_are_prometheus_text_and_v030s_json_on_request(client: httpx.Cli
 
 
 def test_each_request_is_one_log_line_with_its_id_and_no_text(
-    client: httpx.Client, server: ServerProcess
+    client: httpx.Client, running: ServerProcess
 ) -> None:
     headers = {"X-Request-Id": "my-own.id"}
     body = {"prompt": f"w1 {MARKED}", "generate_kwargs": {**GREEDY, "max_new_tokens": 3}}
     answer = client.post("/chat", json=body, headers=headers)
     assert answer.headers["X-Request-Id"] == "my-own.id"
-    wait_for(lambda: "my-own.id" in server.text(), 5, "the line is logged")
-    (line,) = [line for line in server.lines if line.get("request_id") == "my-own.id"]
+    wait_for(lambda: "my-own.id" in running.text(), 5, "the line is logged")
+    (line,) = [line for line in running.lines if line.get("request_id") == "my-own.id"]
     assert (line["code"], line["tokens_in"], line["tokens_out"]) == (200, 5, 3)
     client.post("/chat", json={"prompt": "w1", "generate_kwargs": {MARKED: 1}})
     client.get(f"/{MARKED}")
-    client.get("/", headers={"X-Request-Id": f"{MARKED}\t\u007f"[: len(MARKED) + 1]})
-    assert MARKED not in server.text()
+    client.get("/", headers={"X-Request-Id": f"{MARKED} {MARKED}"})
+    assert MARKED not in running.text()

@@ -141,6 +141,34 @@ async def test_a_released_lease_is_taken_at_once() -> None:
     assert await b.step(2)
 
 
+async def test_a_lease_whose_last_renewal_got_no_answer_is_given_back() -> None:
+    server = LeaseServer()
+    a = Replica(server, "a")
+    await a.step()
+    assert server.lease is not None
+    server._stored(server.lease)  # the renewal arrived, its answer did not
+    await a.elector.release()
+    assert server.lease["spec"]["holderIdentity"] == ""
+
+
+async def test_another_holders_lease_is_not_given_back() -> None:
+    server = LeaseServer()
+    a = Replica(server, "a")
+    await a.step()
+    assert server.lease is not None
+    server.lease["spec"]["holderIdentity"] = "b"
+    await a.elector.release()
+    assert server.lease["spec"]["holderIdentity"] == "b"
+
+
+async def test_a_replica_that_never_led_gives_nothing_back() -> None:
+    server = LeaseServer()
+    await Replica(server, "a").step()
+    await Replica(server, "b").elector.release()
+    assert server.lease is not None
+    assert server.lease["spec"]["holderIdentity"] == "a"
+
+
 async def test_a_restarted_leader_of_the_same_name_goes_on_at_once() -> None:
     server = LeaseServer()
     await Replica(server, "a").step()

@@ -22,9 +22,11 @@ SOURCES: list[tuple[Delivery, Obj]] = [
 ]
 
 
-def pod(way: Delivery, options: Obj, *, preset: str = "smollm2-135m-instruct", **more: Any) -> Obj:
+def pod(
+    way: Delivery, options: Obj, *, preset: str = "smollm2-135m-instruct", name: str = "ws", **more: Any
+) -> Obj:
     inference = {"preset": {"name": preset, "accessMode": "private", "presetOptions": options}, **more}
-    workspace = Workspace.model_validate(a_workspace(inference=inference))
+    workspace = Workspace.model_validate(a_workspace(name, inference=inference))
     plan = plan_workspace(workspace, load_catalog(), RUNTIME)
     (deployment, _) = render(workspace, plan, way, RUNTIME).objects
     return dict(deployment["spec"]["template"]["spec"])
@@ -135,3 +137,15 @@ def test_a_cpu_model_asks_for_no_gpu_and_a_gpu_model_for_its_gpus() -> None:
     (gpu,) = pod("image", {"image": "reg/own:1"}, preset="falcon-40b")["containers"]
     assert gpu["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     assert gpu["resources"]["requests"]["nvidia.com/gpu"] == "2"
+
+
+@pytest.mark.parametrize("name", ["weights", "copier", "adapter-one"])
+def test_a_workspace_may_be_called_like_one_of_our_containers(name: str) -> None:
+    spec = pod("imageCopy", {"image": "reg/own:1"}, name=name, adapters=ADAPTERS)
+    names = [container["name"] for container in containers(spec)]
+    assert len(names) == len(set(names))
+
+
+def test_the_servers_container_has_the_workspaces_name() -> None:
+    (server,) = pod("imageCopy", {"image": "reg/own:1"}, name="mine")["containers"]
+    assert server["name"] == "mine"

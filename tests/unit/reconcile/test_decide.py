@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from kaito_operator.reconcile.observed import PodEvent, PodEvents, Refusal
-from tests.support.objects import NOW, Obj, a_node, a_pod, a_workspace, running, waiting
+from kaito_operator.reconcile.observed import Refusal
+from tests.support.objects import NOW, a_node, a_pod, a_workspace, running
 from tests.support.world import World
 
 
@@ -55,22 +55,6 @@ def test_the_conditions_of_a_ready_workspace_carry_the_reasons_of_v0_3_0() -> No
 
 def test_worker_nodes_are_the_nodes_of_the_pods() -> None:
     assert served(smollm2()).status["workerNodes"] == ["node-1"]
-
-
-def test_a_crash_turns_inference_ready_false_and_names_the_exit() -> None:
-    world = served(smollm2())
-    crashed = waiting("CrashLoopBackOff", lastState={"terminated": {"exitCode": 1, "message": "boom"}})
-    world.pods = [a_pod(template_hash=world.template_hash, containerStatuses=[crashed])]
-    world.step()
-    assert world.condition("InferenceReady") == ("False", "ServerCrashed")
-    assert "boom" in world.status["blockedOn"]["message"]
-
-
-def test_a_lost_node_turns_a_ready_workspace_not_ready() -> None:
-    world = served(smollm2())
-    world.nodes = [a_node(ready=False)]
-    world.step()
-    assert world.condition("WorkspaceReady") == ("False", "NodeNotReady")
 
 
 def test_since_stays_while_the_reason_stays() -> None:
@@ -140,24 +124,6 @@ def test_the_load_balancer_annotation_works_both_ways() -> None:
     assert world.children["Service"]["spec"]["type"] == "ClusterIP"
 
 
-def test_scaling_changes_the_replicas_and_not_the_pods() -> None:
-    world = served(smollm2())
-    before = world.template_hash
-    world.edit(lambda w: w.update(resource={"count": 3}))
-    world.step()
-    assert world.children["Deployment"]["spec"]["replicas"] == 3
-    assert world.template_hash == before
-
-
-def test_a_rollout_is_told_while_old_pods_still_run() -> None:
-    world = served(smollm2())
-    old = a_pod("old", ready=True, template_hash="old")
-    world.pods = [old]
-    world.step()
-    assert world.status["phase"] == "Updating"
-    assert world.condition("InferenceReady") == ("False", "RollingOut")
-
-
 def test_an_object_of_another_owner_is_not_overwritten() -> None:
     world = smollm2()
     world.step()
@@ -210,6 +176,14 @@ def test_a_refused_write_is_tried_again_after_a_while_without_a_status_write() -
     decision = world.decide()
     assert [obj["kind"] for obj in decision.apply] == ["Deployment"]
     assert decision.status is None
+    assert decision.retry_after_s == 30
+
+
+def test_an_unlabelled_object_of_somebody_else_is_named_as_such() -> None:
+    world = smollm2()
+    refused(world, foreign=True)
+    world.step()
+    assert world.status["blockedOn"]["reason"] == "NameConflict"
 
 
 def test_another_object_is_applied_although_the_last_one_was_refused() -> None:
@@ -228,29 +202,6 @@ def test_a_workspace_that_is_deleted_loses_only_our_finalizer() -> None:
 def test_a_workspace_that_is_deleted_and_has_no_finalizer_of_ours_is_left_alone() -> None:
     decision = smollm2(metadata={"deletionTimestamp": "x", "finalizers": ["other"]}).decide()
     assert (decision.apply, decision.status, decision.finalizers) == ((), None, None)
-
-
-def test_a_stuck_pod_is_looked_at_once_and_then_later() -> None:
-    world = smollm2()
-    world.step()
-    stuck = a_pod(template_hash=world.template_hash, containerStatuses=[waiting("ContainerCreating")])
-    world.pods = [stuck]
-    assert [pod.name for pod in world.step().look_at] == ["ws-1"]
-    world.pod_events = {stuck["metadata"]["uid"]: PodEvents(world.now, ())}
-    again = world.step()
-    assert again.look_at == ()
-    assert again.retry_after_s == pytest.approx(30, abs=1)
-
-
-def test_what_the_events_say_is_told() -> None:
-    world = smollm2()
-    world.step()
-    stuck = a_pod(template_hash=world.template_hash, containerStatuses=[waiting("ContainerCreating")])
-    world.pods = [stuck]
-    failed = PodEvent("FailedMount", 'persistentvolumeclaim "w" not found')
-    world.pod_events = {stuck["metadata"]["uid"]: PodEvents(world.now, (failed,))}
-    world.step()
-    assert world.status["blockedOn"]["reason"] == "VolumeClaimMissing"
 
 
 WAYS = [
@@ -311,13 +262,6 @@ def test_a_template_gets_labels_and_nodes_and_keeps_its_own() -> None:
     assert pod["spec"]["nodeSelector"] == {"a": "b"}
     affinity = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert affinity["nodeSelectorTerms"][0]["matchExpressions"][0]["key"] == "apps"
-
-
-def test_gpu_workloads_never_surge() -> None:
-    world = World(a_workspace(inference={"preset": {"name": "phi-2"}}))
-    world.step()
-    strategy: Obj = world.children["Deployment"]["spec"]["strategy"]
-    assert strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
 def test_a_node_without_an_instance_type_fits_any() -> None:

@@ -6,10 +6,10 @@ from kaito_operator.reconcile.diagnosis import (
     Expectations,
     Surroundings,
     diagnose_pod,
-    diagnose_workload,
     overdue_in_s,
 )
 from kaito_operator.reconcile.observed import PodEvent, PodEvents
+from kaito_operator.reconcile.workload import diagnose_workload
 from tests.support.objects import (
     NOW,
     a_container,
@@ -47,6 +47,7 @@ def with_init(container: Obj) -> Obj:
     return a_pod(initContainerStatuses=[container], containerStatuses=[waiting("PodInitializing")])
 
 
+BACK_OFF = 'Back-off pulling image "i:1"'
 PULL = 'failed to pull and unpack image "reg/img:1": failed to resolve reference "reg/img:1": '
 ROWS: list[tuple[str, str, Obj, Surroundings]] = [
     ("no verdict of the scheduler yet", "PodScheduling", a_pod(node=None), around()),
@@ -176,6 +177,15 @@ ROWS: list[tuple[str, str, Obj, Surroundings]] = [
         with_init(waiting("CrashLoopBackOff", lastState=ended(4, message="401 from the hub"))),
         around(),
     ),
+    (
+        "the pull is put off after a cause",
+        "ImageNotFound",
+        with_main(waiting("ImagePullBackOff", 'Back-off pulling image "i:1": ErrImagePull: x: not found')),
+        around(),
+    ),
+    ("the pull is put off", "ImagePullFailed", with_main(waiting("ImagePullBackOff", BACK_OFF)), around()),
+    ("the server ended well", "ServerCrashed", with_main(running(lastState=ended(0, "Completed"))), around()),
+    ("an init container has ended well", "PodStarting", with_init(a_container(state=ended(0))), around()),
     ("the pod was evicted", "PodFailed", a_pod(phase="Failed", message="low on memory"), around()),
 ]
 
@@ -198,6 +208,12 @@ EVENT_ROWS = [
     ("FailedMount", 'persistentvolumeclaim "p" not found', "VolumeClaimMissing"),
     ("FailedMount", "Unable to attach or mount volumes: timed out", "VolumeMountFailed"),
     ("Scheduled", "Successfully assigned", "PodStarting"),
+    ("FailedAttachVolume", "Multi-Attach error for volume", "VolumeMountFailed"),
+    (
+        "FailedToRetrieveImagePullSecret",
+        "Unable to retrieve some image pull secrets (s); attempting to pull the image may not succeed.",
+        "PodStarting",
+    ),
 ]
 
 
@@ -206,6 +222,22 @@ def test_events_tell_what_the_pods_status_does_not(reason: str, message: str, co
     pod = with_main(waiting("ContainerCreating"))
     events = PodEvents(NOW, (PodEvent(reason, message),))
     assert diagnose_pod(pod, events, around()).reason.code == code
+
+
+def test_a_mount_that_failed_at_first_is_not_told_while_the_image_is_pulled() -> None:
+    events = (PodEvent("Pulling", "Pulling image"), PodEvent("FailedMount", 'secret "s" not found'))
+    found = diagnose_pod(with_main(waiting("ContainerCreating")), PodEvents(NOW, events), around())
+    assert found.reason.code == "PodStarting"
+
+
+def test_a_pull_says_the_same_while_it_is_put_off() -> None:
+    cause = PULL + "reg/img:1: not found"
+    put_off = f'Back-off pulling image "reg/img:1": ErrImagePull: {cause}'
+    told = [
+        diagnose_pod(with_main(waiting(reason, said)), None, around()).message
+        for reason, said in (("ErrImagePull", cause), ("ImagePullBackOff", put_off))
+    ]
+    assert told[0] == told[1]
 
 
 WORKLOAD_ROWS = [
@@ -218,14 +250,14 @@ WORKLOAD_ROWS = [
 @pytest.mark.parametrize(("message", "code"), WORKLOAD_ROWS)
 def test_a_deployment_without_pods_tells_why(message: str, code: str) -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": message}
-    found = diagnose_workload({"status": {"conditions": [condition]}}, "ns", "ws")
+    found = diagnose_workload({"metadata": {}, "status": {"conditions": [condition]}}, "ns", "ws")
     assert found is not None
     assert found.reason.code == code
     assert message in found.message
 
 
 def test_a_healthy_deployment_has_nothing_to_tell() -> None:
-    assert diagnose_workload({"status": {"conditions": []}}, "ns", "ws") is None
+    assert diagnose_workload({"metadata": {}, "status": {"conditions": []}}, "ns", "ws") is None
 
 
 def test_the_overdue_time_is_counted_from_the_first_start() -> None:

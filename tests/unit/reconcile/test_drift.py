@@ -17,6 +17,13 @@ COVERED = [
         {"c": [{"name": "a"}, {"name": "b"}]},
     ),
     ("another added a named element", {"c": [{"name": "a"}, {"name": "b"}]}, {"c": [{"name": "a"}]}),
+    ("a null was dropped", {"a": {}}, {"a": {"b": None}}),
+    ("an empty text was dropped", {"env": [{"name": "A"}]}, {"env": [{"name": "A", "value": ""}]}),
+    (
+        "ports share a number",
+        {"p": [{"containerPort": 1, "protocol": "TCP"}, {"containerPort": 1, "protocol": "UDP"}]},
+        {"p": [{"containerPort": 1}, {"containerPort": 1, "protocol": "UDP"}]},
+    ),
 ]
 DIFFERENT = [
     ("a value was edited", {"a": 2}, {"a": 1}),
@@ -27,6 +34,19 @@ DIFFERENT = [
     ("arguments stand in another order", {"args": ["2", "1"]}, {"args": ["1", "2"]}),
     ("a map became a text", {"a": "x"}, {"a": {"b": 1}}),
     ("a true was turned off", {"a": False}, {"a": True}),
+    ("a false was turned on", {"a": True}, {"a": False}),
+    ("a toleration was added", {"t": [{"key": "a"}, {"key": "b"}]}, {"t": [{"key": "a"}]}),
+    ("a toleration is gone", {"t": [{"key": "a"}]}, {"t": [{"key": "a"}, {"key": "b"}]}),
+    ("a list is gone", {}, {"t": [{"key": "a"}]}),
+    ("a mount moved", {"m": [{"name": "v", "mountPath": "/x"}]}, {"m": [{"name": "v", "mountPath": "/y"}]}),
+    ("a request was added", {"requests": {"cpu": "1", "memory": "1"}}, {"requests": {"cpu": "1"}}),
+    ("a node selector was added", {"nodeSelector": {"a": "b", "c": "d"}}, {"nodeSelector": {"a": "b"}}),
+    (
+        "one of two of a name is gone",
+        {"c": [{"name": "a", "v": 2}]},
+        {"c": [{"name": "a", "v": 1}, {"name": "a", "v": 2}]},
+    ),
+    ("a port moved", {"ports": [{"name": "http", "port": 81}]}, {"ports": [{"name": "http", "port": 80}]}),
 ]
 
 
@@ -56,3 +76,24 @@ def test_an_object_of_another_hash_is_applied_even_if_it_has_all_we_want() -> No
 
 def test_an_unchanged_object_is_left_alone() -> None:
     assert not needs_apply(with_hash("1", a=1), with_hash("1", a=1, b=2))
+
+
+SPELLED = with_hash("1", cpu="1", replicas=1)
+
+
+def test_what_the_api_server_spells_in_another_way_is_left_alone() -> None:
+    assert not needs_apply(with_hash("1", cpu="1000m"), with_hash("1", cpu="1", replicas=1), SPELLED)
+
+
+def test_an_edit_of_what_is_spelled_in_another_way_is_put_back() -> None:
+    assert needs_apply(with_hash("1", cpu="1000m"), with_hash("1", cpu="2", replicas=1), SPELLED)
+
+
+def test_the_spelling_of_an_earlier_object_does_not_count() -> None:
+    assert needs_apply(with_hash("2", cpu="2000m"), with_hash("2", cpu="1", replicas=1), SPELLED)
+
+
+def test_a_lost_owner_is_put_back_although_the_rest_is_spelled_in_another_way() -> None:
+    wanted = with_hash("1", cpu="1000m")
+    wanted["metadata"]["ownerReferences"] = [{"uid": "u"}]
+    assert needs_apply(wanted, with_hash("1", cpu="1", replicas=1), SPELLED)

@@ -97,6 +97,26 @@ async def test_a_delayed_key_wakes_a_waiting_worker_by_itself() -> None:
         assert await queue.get() == "a"
 
 
+async def test_a_waiting_worker_learns_of_an_earlier_wish() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add_after("late", 60)
+    worker = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add_after("early", 0.01)
+    async with asyncio.timeout(1):
+        assert await worker == "early"
+
+
+async def test_a_key_added_while_it_is_held_does_not_fill_the_lane(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    queue.add("b")
+    assert await taken(queue) == "b"
+    queue.done("a")
+    assert [await taken(queue), await taken(queue)] == ["a", None]
+
+
 async def test_retries_wait_longer_each_time_and_start_over_after_success(queue: WorkQueue[str]) -> None:
     delays = [queue.retry("a") for _ in range(3)]
     assert delays == [0.05, 0.1, 0.2]

@@ -65,17 +65,17 @@ class Settings:
             runtime=runtime,
             namespace=environ.get("KAITO_NAMESPACE", "kaito-system"),
             identity=environ.get("KAITO_IDENTITY") or environ.get("HOSTNAME", "kaito-operator"),
-            http_port=_integer(environ, "KAITO_HTTP_PORT", 8080),
-            workers=_integer(environ, "KAITO_WORKERS", 16),
-            log_level=environ.get("KAITO_LOG_LEVEL", "INFO"),
+            http_port=_integer(environ, "KAITO_HTTP_PORT", 8080, most=65_535),
+            workers=_integer(environ, "KAITO_WORKERS", 16, most=256),
+            log_level=_choice(environ, "KAITO_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
             provisioning=_choice(environ, "KAITO_PROVISIONING", ("none",)),
         )
 
 
-def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
+def _integer(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
     text = environ.get(name, str(default))
-    if not text.isdecimal():
-        msg = f"{name} is {text!r}: write a whole number such as {default}"
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        msg = f"{name} is {text!r}: write a whole number from 1 to {most}, such as {default}"
         raise SettingError(msg)
     return int(text)
 

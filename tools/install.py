@@ -42,6 +42,8 @@ def install(kubectl: Kubectl, images: Images, *, replicas: int = 2) -> None:
 def uninstall(kubectl: Kubectl) -> None:
     """Remove the operator; Workspaces and their definition stay."""
     kubectl.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+    cluster_wide = "clusterrole/kaito-operator", "clusterrolebinding/kaito-operator"
+    kubectl.run("delete", *cluster_wide, "--ignore-not-found")
 
 
 def _overlay(images: Images, replicas: int) -> dict[str, object]:

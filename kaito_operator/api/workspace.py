@@ -59,7 +59,7 @@ class ResourceSpec(ApiModel):
     )
     instance_type: InstanceType | None = Field(
         default=None,
-        description="Instance type (VM size) of the nodes. When left out, the cheapest that fits is chosen.",
+        description="Instance type (VM size) of the nodes. When left out, any node fits.",
     )
     label_selector: LabelSelector | None = Field(
         default=None,
@@ -121,7 +121,7 @@ class DataSource(ApiModel):
 
     name: str | None = Field(
         default=None,
-        description="Name of the data. For an adapter it is also the name to ask for in requests.",
+        description="Name of the data. For an adapter it is also the name of its folder.",
         json_schema_extra=limits(maxLength=253),
     )
     urls: list[WebAddress] = Field(

@@ -112,6 +112,9 @@ def _of_weights(preset: PresetSpec, row: Preset) -> Iterator[Problem]:
         if row.hub.gated and not options.model_access_secret:
             path = "inference.preset.presetOptions.modelAccessSecret"
             yield _problem("HubTokenMissing", path, preset=row.name, repository=row.hub.id)
+        elif row.hub.format != "safetensors":
+            detail = f"{row.hub.id} holds them as *.{row.hub.format} only, which is not downloaded"
+            yield _problem("WeightsFormat", "inference.preset.presetOptions.weightsFrom", detail=detail)
         return
     if not options.volume_claim and not options.weights_path and _unloadable(row):
         # With a path of the user's own the image has another layout than v0.3.0's, so we cannot know.

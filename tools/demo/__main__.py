@@ -116,7 +116,9 @@ def down() -> int:
     with _step("Removing the Workspace and the operator; the cluster is yours and stays"):
         kubectl.run("delete", "-f", str(EXAMPLE), "--ignore-not-found", "--wait=true")
         uninstall(kubectl)
-        kubectl.run("delete", "-k", str(CHECKOUT / ".local" / "install"), "--ignore-not-found")
+    # Not removed: with the definition every Workspace of the cluster would go.
+    console.print("The definition of Workspaces stays; `kubectl delete crd workspaces.kaito.sh` removes it,")
+    console.print("and with it every Workspace of this cluster.")
     return 0
 
 

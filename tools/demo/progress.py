@@ -2,6 +2,7 @@
 
 import json
 import queue
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,12 +97,12 @@ def wait_ready(kubectl: Kubectl, progress: Progress, console: Console, *, timeou
 
 def _states(kubectl: Kubectl, name: str, *, deadline: float) -> Iterator[dict[str, Any] | None]:
     """Each new state of the Workspace, and None several times a second so that the clock moves."""
-    process = kubectl.watch("workspace", name)
     states: queue.Queue[dict[str, Any]] = queue.Queue()
-    reader = threading.Thread(target=_read, args=(process.stdout, states), daemon=True)
-    reader.start()
+    process = _watch(kubectl, name, states)
     try:
         while monotonic() < deadline:
+            if process.poll() is not None:  # the API server ends a watch now and then
+                process = _watch(kubectl, name, states)
             try:
                 yield states.get(timeout=0.2)
             except queue.Empty:
@@ -109,6 +110,12 @@ def _states(kubectl: Kubectl, name: str, *, deadline: float) -> Iterator[dict[st
     finally:
         process.terminate()
         process.wait()
+
+
+def _watch(kubectl: Kubectl, name: str, states: "queue.Queue[dict[str, Any]]") -> "subprocess.Popen[str]":
+    process = kubectl.watch("workspace", name)
+    threading.Thread(target=_read, args=(process.stdout, states), daemon=True).start()
+    return process
 
 
 def _read(stream: Any, states: "queue.Queue[dict[str, Any]]") -> None:  # noqa: ANN401 - a text stream

@@ -11,7 +11,7 @@ from tools.localcluster import binaries, network, preflight
 from tools.localcluster.errors import ClusterError
 from tools.localcluster.kubelet import SHARED_FOLDER
 from tools.localcluster.nodespec import INSTANCE_TYPE_LABEL, NodeSpec, Taint, free_index
-from tools.localcluster.paths import CHECKOUT_KUBECONFIG, Paths, cache_folder, private_folder, write_private
+from tools.localcluster.paths import CHECKOUT_KUBECONFIG, Paths, cache_folder, write_private
 from tools.localcluster.processes import Processes, boot_id
 from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY, Credentials, credentials
 from tools.localcluster.removal import Removal, read_record
@@ -198,14 +198,24 @@ class Cluster:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Keep other commands from changing the cluster at the same time."""
-        private_folder(self.paths.lock.parent)
         with self.paths.lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._say("Waiting for another command that is changing the cluster.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            self._refuse_another_cache()
             yield
+
+    def _refuse_another_cache(self) -> None:
+        """Leave a cluster alone whose files lie in another cache folder, unless that folder is gone."""
+        owner = self.paths.owner
+        cache = Path(owner.read_text()) if owner.exists() else self.paths.cache
+        if cache != self.paths.cache and Paths(cache).record.exists():
+            raise ClusterError(
+                f"The local cluster of this machine belongs to another cache folder, {cache}. "
+                f"Remove it first: KAITO_CACHE={cache} python -m tools.localcluster down"
+            )
 
     def _choose_release(self) -> Release:
         running = read_record(self.paths).get("kubernetes")
@@ -244,6 +254,7 @@ class Cluster:
             "made_kubelet_folder": not SHARED_FOLDER.exists(),
             "kubeconfigs": [],
         }
+        write_private(self.paths.owner, str(self.paths.cache))
         write_private(self.paths.record, json.dumps(record, indent=2))
         self._start(chosen)
 

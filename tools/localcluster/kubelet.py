@@ -1,5 +1,6 @@
 """A node's kubelet: its configuration, its identity, its daemon."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -7,6 +8,7 @@ import yaml
 from tools.localcluster import cgroups, kubeconfig
 from tools.localcluster.api import Api
 from tools.localcluster.certificates import Authority
+from tools.localcluster.errors import ClusterError
 from tools.localcluster.nodespec import NodeSpec
 from tools.localcluster.paths import NodePaths, private_folder, write_private
 from tools.localcluster.processes import Daemon
@@ -66,7 +68,9 @@ class Kubelet:
         address = node_address(self._spec.index)
         if not self._api.healthy(f"https://{address}:{KUBELET_PORT}/healthz"):
             return False
-        return is_ready(self._api.get(f"/api/v1/nodes/{self._spec.name}"))
+        with suppress(ClusterError):  # an API server that is busy starting
+            return is_ready(self._api.get(f"/api/v1/nodes/{self._spec.name}"))
+        return False
 
     def _kubeconfig(self) -> Path:
         name = self._spec.name

@@ -107,13 +107,15 @@ class Node:
             self.containerd.pull_image(reference)
 
     def remove(self) -> None:
-        """Stop it and remove everything of it from the machine; then its Node object."""
+        """Stop it and remove everything of it from the machine and from the API server.
+
+        Its record goes last: a removal that was interrupted can be repeated.
+        """
         name = self.spec.name
         self._processes.stop(kubelet_daemon(name))
         cgroups.kill(cgroups.node_group(name))
         self._processes.stop(runtime_daemon(name))
         cgroups.kill(cgroups.runtime_group(name))
-        leftovers.remove_node_files(name, self._paths)
         for group in (cgroups.node_group(name), cgroups.runtime_group(name)):
             cgroups.remove(group)
         network.remove_bridge(bridge(self.spec.index))
@@ -121,6 +123,7 @@ class Node:
         pair.key.unlink(missing_ok=True)
         pair.certificate.unlink(missing_ok=True)
         self._api.delete(f"/api/v1/nodes/{name}")
+        leftovers.remove_node_files(name, self._paths)
 
 
 def has_gpus(node: Json, count: int) -> bool:

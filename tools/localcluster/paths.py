@@ -68,11 +68,12 @@ class NodePaths:
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of the cluster. They are machine-wide, so any checkout can repair or remove it.
+    """The folders of the cluster. No checkout owns them, so any checkout can repair or remove it.
 
     Attributes:
-        cache: holds binaries, images and registry content that a later cluster uses again.
-        run: sockets; short, because a socket's path has at most 107 bytes.
+        cache: holds the cluster's files, and binaries, images and registry content for a later one.
+        run: sockets; the same for every cache folder, since a machine has one local cluster. Short,
+            because a socket's path has at most 107 bytes.
     """
 
     cache: Path
@@ -90,8 +91,13 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """Held while a command changes the cluster."""
-        return self.cache / "clusters" / "local.lock"
+        """Held while a command changes the cluster, whichever its cache folder."""
+        return self.run.with_name(f"{self.run.name}.lock")
+
+    @property
+    def owner(self) -> Path:
+        """Names the cache folder of the cluster that is on this machine."""
+        return self.run / "cache-folder"
 
     @property
     def record(self) -> Path:

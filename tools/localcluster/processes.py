@@ -176,6 +176,7 @@ class Processes:
     def _end(self, name: str, pid: int, grace_s: float) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)  # a suspended one could not hear the first
         try:
             wait_until(lambda: not self.running(name), grace_s, f"{name} to end")
         except ClusterError:

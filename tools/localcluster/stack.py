@@ -8,6 +8,7 @@ from tools.localcluster.api import Api
 from tools.localcluster.binaries import Binaries, locate
 from tools.localcluster.certificates import Authority
 from tools.localcluster.controlplane import ControlPlane
+from tools.localcluster.errors import ClusterError
 from tools.localcluster.kubeconfig import write as write_kubeconfig
 from tools.localcluster.node import Node
 from tools.localcluster.nodespec import NodeSpec
@@ -53,14 +54,15 @@ class Stack:
         """Say whether every daemon runs and does its work."""
         if not (self._paths.node(FIRST_NODE).record.exists() and self.api.healthy()):
             return False
-        daemons = [
-            *registry.daemons(self._paths),
-            self._control.etcd(),
-            self._control.apiserver(),
-            *self._clients(),
-        ]
-        running = all(self._processes.running(daemon.name) and daemon.ready() for daemon in daemons)
-        return running and all(node.healthy() for node in self.nodes())
+        try:
+            return self._daemons_healthy() and all(node.healthy() for node in self.nodes())
+        except ClusterError:  # the API server went away while we asked
+            return False
+
+    def _daemons_healthy(self) -> bool:
+        servers = [*registry.daemons(self._paths), self._control.etcd(), self._control.apiserver()]
+        daemons = [*servers, *self._clients()]
+        return all(self._processes.running(daemon.name) and daemon.ready() for daemon in daemons)
 
     def start(self, done: Step) -> None:
         """Start whatever does not run, in order.

@@ -74,6 +74,24 @@ def pickled(folder: Path) -> Path:
     return target
 
 
+def changed(folder: Path, name: str, **config: Any) -> Path:
+    """Copy the model with another config."""
+    target = folder / name
+    shutil.copytree(folder / "model", target)
+    content = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps({**content, **config}))
+    return target
+
+
+def with_code(folder: Path) -> Path:
+    """Copy the model, of a type that only the Python file beside it knows; to import that leaves a trace."""
+    code = {"AutoConfig": "mine.MyConfig", "AutoModelForCausalLM": "mine.MyModel"}
+    target = changed(folder, "code", model_type="mine", auto_map=code)
+    trace = target / "ran"
+    (target / "mine.py").write_text(f"import pathlib\npathlib.Path({str(trace)!r}).touch()\n")
+    return target
+
+
 def main(folder: Path) -> None:
     word = json.loads((folder / "expected.json").read_text())["endless"]
     adapters = folder / "adapters"
@@ -89,6 +107,8 @@ def main(folder: Path) -> None:
         "deep": answer(folder, word, adapters=folder / "deeper", served_model_name="tiny"),
         "pickled": answer(folder, word, model=binary),
         "pickled allowed": answer(folder, word, model=binary, allow_pickled_weights=True),
+        "deeper config": answer(folder, word, model=changed(folder, "lacking", num_hidden_layers=3)),
+        "own code": answer(folder, word, model=with_code(folder)),
         "bfloat16": answer(folder, word, dtype="bfloat16", adapters=adapters),
         "base model": base_model(folder),
     }

@@ -60,3 +60,16 @@ def test_a_model_without_chat_template_continues_the_prompt(probe: dict[str, Any
     assert len(base["text"].split()) == 5
     assert base["tokens"] == 2
     assert "no chat template" in base["refused"]
+
+
+def test_weights_that_lack_a_tensor_are_refused(probe: dict[str, Any]) -> None:
+    assert probe["deeper config"].startswith("WeightsFormat: ")
+    assert "layers.2" in probe["deeper config"]
+
+
+def test_weights_with_code_of_their_own_are_refused_and_it_does_not_run(
+    probe: dict[str, Any], made: Tiny
+) -> None:
+    assert probe["own code"].startswith("WeightsUntrusted: ")
+    assert "trustRemoteCode" in probe["own code"]
+    assert not (made.folder / "code" / "ran").exists()

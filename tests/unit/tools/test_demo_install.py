@@ -60,7 +60,3 @@ def test_the_settings_are_merged_into_those_of_deploy_and_the_operator_reads_the
 
 def test_the_number_of_replicas_is_set() -> None:
     assert overlay(replicas=1)["replicas"] == [{"name": "kaito-operator", "count": 1}]
-
-
-def test_it_survives_its_file() -> None:
-    assert yaml.safe_load(yaml.safe_dump(overlay())) == overlay()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.localcluster import Cluster, ClusterError, cli, preflight
-from tools.localcluster.paths import CHECKOUT_KUBECONFIG, Paths, cache_folder
+from tools.localcluster import Cluster, ClusterError, binaries, cli, preflight
+from tools.localcluster.paths import CHECKOUT_KUBECONFIG, Paths, cache_folder, write_private
+from tools.localcluster.removal import Removal
 from tools.localcluster.status import NodeStatus, ProcessStatus, Status
 
 STATUS = Status(
@@ -19,8 +20,17 @@ STATUS = Status(
 )
 
 
-def root() -> int:
-    return 0
+@pytest.fixture
+def harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, with every way to change this very machine closed, should the refusal under test fail."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the machine would have been changed")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "ensure_packages", lambda _: None)
+    monkeypatch.setattr(binaries, "ensure", refuse)
+    monkeypatch.setattr(Removal, "run", refuse)
 
 
 def test_the_kubeconfig_goes_into_the_checkout_unless_another_place_is_named() -> None:
@@ -51,31 +61,36 @@ def test_another_system_than_linux_is_refused_with_the_other_way(monkeypatch: py
         preflight.check_platform()
 
 
-def test_a_running_version_is_not_replaced_by_another(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(os, "geteuid", root)
-    monkeypatch.setattr(preflight, "ensure_packages", lambda _: None)
-    paths = Paths(tmp_path)
-    paths.record.parent.mkdir(parents=True)
-    paths.record.write_text('{"kubernetes": "1.34.4"}')
+@pytest.mark.usefixtures("harmless")
+def test_a_running_version_is_not_replaced_by_another(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path / "run")
+    write_private(paths.record, '{"kubernetes": "1.34.4"}')
     with pytest.raises(ClusterError, match=r"1\.34\.4 is here.*tools\.localcluster down"):
         Cluster("1.36", paths=paths).up()
 
 
-def test_without_a_cluster_changing_one_says_how_to_start_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(os, "geteuid", root)
-    cluster = Cluster(paths=Paths(tmp_path))
+@pytest.mark.usefixtures("harmless")
+def test_without_a_cluster_changing_one_says_how_to_start_it(tmp_path: Path) -> None:
+    cluster = Cluster(paths=Paths(tmp_path, tmp_path / "run"))
     assert not cluster.status().exists
     with pytest.raises(ClusterError, match=r"tools\.localcluster up"):
         cluster.add_node("n")
 
 
-def test_the_first_node_is_removed_only_with_the_cluster() -> None:
+@pytest.mark.usefixtures("harmless")
+def test_a_cluster_of_another_cache_folder_is_left_alone(tmp_path: Path) -> None:
+    other, ours = (Paths(tmp_path / name, tmp_path / "run") for name in ("other", "ours"))
+    write_private(other.record, '{"kubernetes": "1.36.3"}')
+    write_private(other.owner, str(other.cache))
+    for act in (Cluster(paths=ours).up, Cluster(paths=ours).down):
+        with pytest.raises(ClusterError, match=f"KAITO_CACHE={other.cache} .* down"):
+            act()
+
+
+@pytest.mark.usefixtures("harmless")
+def test_the_first_node_is_removed_only_with_the_cluster(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="only down"):
-        Cluster().remove_node("kaito-0")
+        Cluster(paths=Paths(tmp_path, tmp_path / "run")).remove_node("kaito-0")
 
 
 def test_the_status_names_what_does_not_run_and_what_repairs_it() -> None:

@@ -164,7 +164,7 @@ def _make_room(folder: Path, snapshot: Snapshot, marker: Mapping[str, object]) -
         shutil.rmtree(cache, ignore_errors=True)
         for name in snapshot.files:
             (folder / name).unlink(missing_ok=True)
-        for stale in folder.glob("*.safetensors*"):
+        for stale in folder.glob("*.safetensors*") if marker else ():
             stale.unlink()  # a shard of the other commit would be loaded together with the new ones
     needed = snapshot.total_bytes - _present_bytes(folder, snapshot)
     free = shutil.disk_usage(folder).free

@@ -7,7 +7,7 @@ import threading
 import time
 
 from inference_server.engine import Engine, GenerationResult, Phase, Sampling
-from inference_server.errors import BadRequest, ProcessError
+from inference_server.errors import BadRequest, ModelTooLarge, OutOfMemory, ProcessError
 from inference_server.generation_queue import GenerationQueue
 from inference_server.health import Health
 from inference_server.lengths import Wish, plan_lengths
@@ -133,7 +133,12 @@ class Service:
 
     def _warm_up(self) -> None:
         prompt = self._engine.tokenizer.encode(_WARMUP_TEXT, add_special_tokens=True)
-        self._engine.generate(prompt, Sampling(max_new_tokens=1, do_sample=False), threading.Event())
+        try:
+            self._engine.generate(prompt, Sampling(max_new_tokens=1, do_sample=False), threading.Event())
+        except OutOfMemory as error:
+            raise ModelTooLarge(
+                "the weights leave no memory for a single token; choose an instanceType with more memory"
+            ) from error
 
     def _enter(self, phase: Phase) -> None:
         self.health.enter(phase)

@@ -1,4 +1,4 @@
-"""A tiny model with random weights, made once, and the servers that serve it."""
+"""A tiny model with random weights, made once, and the server that serves it."""
 
 import json
 import subprocess
@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.component.inference_server import process
-from tests.support.inference_server import ServerProcess
+from tests.component.inference_server.process import ServerProcess
 from tests.support.operator import CHECKOUT
 
 
@@ -47,22 +46,15 @@ def expected(tiny: Path) -> dict[str, Any]:
     return dict(json.loads((tiny / "expected.json").read_text()))
 
 
-@pytest.fixture(scope="module")
-def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    folder = tmp_path_factory.mktemp("server")
-    with ServerProcess(folder, "--model", str(tiny / "model"), "--adapters", str(tiny / "none")) as server:
-        yield server
-
-
 @pytest.fixture(scope="session")
 def made(tiny: Path, expected: dict[str, Any]) -> Tiny:
     return Tiny(tiny, expected)
 
 
 @pytest.fixture(scope="session")
-def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.ServerProcess]:
+def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of the tiny model on which one request may wait, and bodies are small."""
-    started = process.ServerProcess(
+    started = ServerProcess(
         *("--model", str(tiny / "model"), "--served-model-name", "tiny", "--dtype", "float32"),
         *("--max-queue", "1", "--max-body-bytes", "20000", "--adapters", str(tiny / "none")),
         log=tmp_path_factory.mktemp("running") / "termination-log",
@@ -75,6 +67,6 @@ def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pr
 
 
 @pytest.fixture
-def client(running: process.ServerProcess) -> Iterator[httpx.Client]:
+def client(running: ServerProcess) -> Iterator[httpx.Client]:
     with running.client() as client:
         yield client

@@ -29,11 +29,17 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 class ServerProcess:
     """One running `python -m inference_server`; its log lines are collected as they come."""
 
-    def __init__(self, *arguments: str, log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        log: Path,
+        environment: dict[str, str] | None = None,
+        module: str = "inference_server",
+    ) -> None:
         self.lines: list[dict[str, Any]] = []
         self.termination_log = log
         log.touch()  # as the kubelet does
-        command = [sys.executable, "-m", "inference_server", "--port", "0", "--termination-log", str(log)]
+        command = [sys.executable, "-m", module, "--port", "0", "--termination-log", str(log)]
         self._process = subprocess.Popen(
             [*command, *arguments],
             stdout=subprocess.PIPE,

@@ -66,17 +66,28 @@ def _body(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": "w0 w1", "generate_kwargs": kwargs}
 
 
-def test_a_drain_that_takes_too_long_is_cut_off(start: Start, made: Tiny) -> None:
-    options = ("--drain-seconds", "0.2", "--adapters", str(made.folder / "none"))
-    server = start("--model", str(made.folder / "model"), *options)
-    server.wait_ready()
-    kwargs = {"do_sample": False, "max_new_tokens": 2000, "min_length": 2000}
-    with server.client() as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(client.post, "/chat", json=_body(kwargs))
-        wait_for(lambda: "queue_depth 1.0" in client.get("/metrics").text, 10, "it runs")
-        server.signal(signal.SIGINT)
-        assert sent.result().status_code == 503
-    assert server.wait() == 0
+def test_a_drain_that_takes_too_long_is_cut_off(tmp_path: Path) -> None:
+    module = "tests.component.inference_server.slow_echo"
+    server = ServerProcess("--drain-seconds", "0.2", log=tmp_path / "termination-log", module=module)
+    try:
+        server.wait_ready()
+        with server.client() as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(client.post, "/chat", json={"prompt": "a minute or so of characters " * 4})
+            wait_for(lambda: "queue_depth 1.0" in client.get("/metrics").text, 10, "it runs")
+            server.signal(signal.SIGINT)
+            assert sent.result().status_code == 503
+        assert server.wait() == 0
+    finally:
+        server.stop()
+
+
+def test_a_load_does_not_hold_up_the_end(start: Start, made: Tiny) -> None:
+    server = start("--model", str(made.folder / "model"), "--adapters", str(made.folder / "none"))
+    with server.client() as client:
+        assert client.get("/livez").status_code == 200
+        server.signal()
+    assert server.wait(10) == 0
+    assert not [line for line in server.lines if line.get("message") == "ready"]
 
 
 def test_the_echo_engine_serves_without_weights_and_without_the_libraries(start: Start) -> None:

@@ -159,12 +159,14 @@ def main(out: Path) -> None:
     model.generation_config.eos_token_id = [chosen["config"][1]]
     model.generation_config.temperature = 0.1  # the model's own sampling defaults must not count
     model.generation_config.do_sample = True
+    model.generation_config.min_p = 0.99  # with this every draw would be the likeliest token
     model.save_pretrained(out / "model")
     tokenizer.save_pretrained(out / "model")
     shutil.copytree(out / "model", out / "base")
     (out / "base" / "chat_template.jinja").unlink()
     model.generation_config.do_sample = False
     model.generation_config.temperature = None
+    model.generation_config.min_p = None
 
     expected: dict[str, Any] = {"endless": chosen["endless"], "context": CONTEXT}
     for key in ("config", "tokenizer"):

@@ -10,7 +10,7 @@ from kaito_operator.manifests.server import server_pod
 from kaito_operator.manifests.service import service
 from kaito_operator.manifests.template import pod_template
 from kaito_operator.manifests.weights import Delivery
-from kaito_operator.planner.plan import Plan
+from kaito_operator.planner.plan import ClaimWeights, Plan
 from kaito_operator.settings import RuntimeSettings
 
 
@@ -74,7 +74,9 @@ def _deployment(workspace: Workspace, plan: Plan, template: Obj, way: Delivery |
 def _strategy(plan: Plan) -> Obj:
     # A new pod that needs the GPU which the old one holds would wait for ever, so the old one goes first.
     # For a template nobody here knows what it needs, so it is treated the same.
-    surge, unavailable = (1, 0) if plan.kind == "preset" and plan.gpus_per_pod == 0 else (0, 1)
+    # A volume claim may be bound to one node, where the old pod has it.
+    holds_nothing = plan.gpus_per_pod == 0 and not isinstance(plan.weights, ClaimWeights)
+    surge, unavailable = (1, 0) if plan.kind == "preset" and holds_nothing else (0, 1)
     return {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable},

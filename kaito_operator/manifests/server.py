@@ -15,6 +15,7 @@ from kaito_operator.settings import RuntimeSettings
 ADAPTERS_PATH = "/mnt/adapter"
 ADAPTER_PATH_IN_IMAGE = "/data"
 LABEL_LENGTH = 63
+LEAVE_AFTER_S = 3
 RUN_AS = 65532  # "nonroot" of the common minimal images; the runtime image's own user
 
 POD_SECURITY: Obj = {
@@ -79,6 +80,8 @@ def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSetting
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's emptyDir
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        # Until every node has heard that the pod is leaving, requests still arrive: serve them.
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_AFTER_S}}},
         "startupProbe": _probe("/healthz", period_s=1, failures=plan.timing.limit_s),
         "readinessProbe": _probe("/healthz", period_s=3, failures=2),
         "livenessProbe": _probe("/livez", period_s=10, failures=6),

@@ -125,6 +125,13 @@ def test_adapters_with_the_longest_names_get_containers_that_differ() -> None:
     assert all(len(name) <= 63 for name in containers_of)
 
 
+def test_a_leaving_server_has_time_to_finish_what_still_arrives() -> None:
+    spec = pod("image", {"image": "reg/own:1"})
+    (server,) = spec["containers"]
+    leaving_s = server["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert leaving_s + 25 + 6 < spec["terminationGracePeriodSeconds"]
+
+
 def test_weights_and_adapters_share_one_copier() -> None:
     spec = pod("imageCopy", {"image": "reg/own:1"}, adapters=ADAPTERS)
     names = [container["name"] for container in spec["initContainers"]]

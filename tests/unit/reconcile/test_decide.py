@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from kaito_operator.reconcile.observed import Refusal
-from tests.support.objects import NOW, a_node, a_pod, a_workspace, running
+from tests.support.objects import NOW, Obj, a_node, a_pod, a_workspace, running
 from tests.support.world import World
 
 
@@ -262,6 +262,14 @@ def test_a_template_gets_labels_and_nodes_and_keeps_its_own() -> None:
     assert pod["spec"]["nodeSelector"] == {"a": "b"}
     affinity = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert affinity["nodeSelectorTerms"][0]["matchExpressions"][0]["key"] == "apps"
+
+
+@pytest.mark.parametrize(("options", "surge"), [({}, 1), ({"volumeClaim": "models"}, 0)])
+def test_a_cpu_workload_surges_unless_it_holds_a_volume_claim(options: Obj, surge: int) -> None:
+    preset = {"name": "smollm2-135m-instruct", "presetOptions": options}
+    world = World(a_workspace(inference={"preset": preset}))
+    world.step()
+    assert world.children["Deployment"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == surge
 
 
 def test_a_node_without_an_instance_type_fits_any() -> None:

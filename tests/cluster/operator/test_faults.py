@@ -189,7 +189,8 @@ def test_with_exactly_one_gpu_a_rollout_comes_to_its_end_and_a_second_workspace_
     generation = api.get("workspaces", namespace, "one")["metadata"]["generation"]
     eventually(lambda: told.status("one")["observedGeneration"] == generation, timeout_s=10)
     told.ready("one", timeout_s=90)
-    pods = api.list("pods", namespace, labelSelector="kaito.sh/workspace=one")
+    listed = api.list("pods", namespace, labelSelector="kaito.sh/workspace=one")
+    pods = [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
     assert [pod["spec"]["containers"][0]["env"][0]["value"] for pod in pods] == ["2"]
 
     api.create("workspaces", namespace, template_workspace("two", template, resource))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from tools.localcluster import Cluster
 from tools.localcluster.images import write_image
 
 QUESTION = "What is the capital of France?"
-IMAGE = "localhost/test-adapter:1"
+# A name of its own each time: a node that has another image of the same name may not see the new one.
+IMAGE = f"localhost/test-adapter:{uuid.uuid4().hex[:12]}"
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 

@@ -1,9 +1,14 @@
 """Every setting of the operator, read once from the environment into one frozen object."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeVar, get_args
+
+Provisioning = Literal["machine", "nodeclaim", "none"]
+PROVISIONING: tuple[Provisioning, ...] = get_args(Provisioning)
+Choice = TypeVar("Choice", bound=str)
 
 
 class SettingError(ValueError):
@@ -22,6 +27,9 @@ class RuntimeSettings:
             empty keeps the rows' own.
         hub_endpoint: base URL of a Hugging Face compatible hub.
         image_volumes: "auto" asks the cluster, "on" and "off" decide by hand.
+        provisioning: as what new nodes are asked for: "machine" (karpenter.sh/v1alpha5), "nodeclaim"
+            (karpenter.sh/v1), or "none": only nodes that exist are used.
+        oldest_gpu: compute capability of the oldest GPU that the runtime image's PyTorch is built for.
     """
 
     runtime_image: str
@@ -29,6 +37,8 @@ class RuntimeSettings:
     preset_registry: str = ""
     hub_endpoint: str = "https://huggingface.co"
     image_volumes: str = "auto"
+    provisioning: Provisioning = "none"
+    oldest_gpu: str = "7.5"
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,6 @@ class Settings:
     http_port: int = 8080
     workers: int = 16
     log_level: str = "INFO"
-    provisioning: str = "none"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -60,6 +69,8 @@ class Settings:
             preset_registry=environ.get("PRESET_REGISTRY_NAME", ""),
             hub_endpoint=environ.get("KAITO_HUB_ENDPOINT", "https://huggingface.co"),
             image_volumes=_choice(environ, "KAITO_IMAGE_VOLUMES", ("auto", "on", "off")),
+            provisioning=_choice(environ, "KAITO_PROVISIONING", PROVISIONING),
+            oldest_gpu=_capability(environ, "KAITO_OLDEST_GPU", "7.5"),
         )
         return cls(
             runtime=runtime,
@@ -68,7 +79,6 @@ class Settings:
             http_port=_integer(environ, "KAITO_HTTP_PORT", 8080, most=65_535),
             workers=_integer(environ, "KAITO_WORKERS", 16, most=256),
             log_level=_choice(environ, "KAITO_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
-            provisioning=_choice(environ, "KAITO_PROVISIONING", ("none",)),
         )
 
 
@@ -80,9 +90,18 @@ def _integer(environ: Mapping[str, str], name: str, default: int, *, most: int) 
     return int(text)
 
 
-def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[Choice, ...]) -> Choice:
     text = environ.get(name, allowed[0])
-    if text not in allowed:
-        msg = f"{name} is {text!r}: write one of {', '.join(allowed)}"
+    for choice in allowed:
+        if choice == text:
+            return choice
+    msg = f"{name} is {text!r}: write one of {', '.join(allowed)}"
+    raise SettingError(msg)
+
+
+def _capability(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name, default)
+    if not re.fullmatch(r"\d{1,2}\.\d", text):
+        msg = f"{name} is {text!r}: write a compute capability of NVIDIA's, such as {default}"
         raise SettingError(msg)
     return text

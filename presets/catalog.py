@@ -1,4 +1,4 @@
-"""The catalog: every model that can be named, read once from models.yaml and checked.
+"""The catalog: every model and every instance type that can be named, read once from tables and checked.
 
 A wrong row stops the program at its start with a message that names the row and the field; after that the
 catalog is frozen and trusted.
@@ -7,13 +7,17 @@ catalog is frozen and trusted.
 import difflib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from typing_extensions import override
+
+from presets import instance_types
+from presets.instance_types import InstanceType, InstanceTypes
+from presets.rows import CatalogError, Row, parse_rows, read_table
+
+__all__ = ["Catalog", "CatalogError", "InstanceTypes", "Preset", "load_catalog", "parse_catalog"]
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 WeightsFormat = Literal["safetensors", "bin", "pth"]
@@ -29,16 +33,6 @@ Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9][\w.-]*)+$")]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,127}$")]
-
-
-class CatalogError(ValueError):
-    """The table cannot be used; the message names the row, the field and what is wrong with it."""
-
-
-class Row(BaseModel):
-    """A piece of the table: frozen, no unknown keys, no guessing of types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Architecture(Row):
@@ -162,9 +156,13 @@ class Preset(Row):
 
 
 class Catalog(Mapping[str, Preset]):
-    """The presets by name; upper and lower case are the same, as in v0.3.0."""
+    """The presets by name; upper and lower case are the same, as in v0.3.0.
 
-    def __init__(self, presets: tuple[Preset, ...]) -> None:
+    Attributes:
+        instance_types: the other table.
+    """
+
+    def __init__(self, presets: tuple[Preset, ...], types: InstanceTypes | None = None) -> None:
         """Index the rows.
 
         Raises:
@@ -176,6 +174,7 @@ class Catalog(Mapping[str, Preset]):
             msg = f"{_RESOURCE}: more than one row is named {max(names, key=names.count)}; remove one"
             raise CatalogError(msg)
         self._by_name: Final = MappingProxyType(by_name)
+        self.instance_types: Final = types or InstanceTypes(())
 
     @override
     def __getitem__(self, name: str) -> Preset:
@@ -205,32 +204,19 @@ def load_catalog() -> Catalog:
     Raises:
         CatalogError: a row is wrong.
     """
-    return parse_catalog(resources.files("presets").joinpath(_RESOURCE).read_text(encoding="utf-8"))
+    return parse_catalog(read_table(_RESOURCE), read_table(instance_types.RESOURCE))
 
 
-def parse_catalog(text: str) -> Catalog:
-    """The catalog from the text of a models.yaml.
+def parse_catalog(models: str, types: str | None = None) -> Catalog:
+    """The catalog from the texts of a models.yaml and an instance_types.yaml; without the latter it has none.
 
     Raises:
-        CatalogError: the text is no YAML, has another shape, or a row is wrong.
+        CatalogError: a text is no YAML, has another shape, or a row is wrong.
     """
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"{_RESOURCE} is not YAML: {error}"
-        raise CatalogError(msg) from error
-    rows = document.get("models") if isinstance(document, dict) and len(document) == 1 else None
-    if not isinstance(rows, list) or not rows:
-        msg = f"{_RESOURCE} needs exactly one key, `models`, with a list of rows"
-        raise CatalogError(msg)
-    return Catalog(tuple(_parse_row(number, row) for number, row in enumerate(rows, start=1)))
-
-
-def _parse_row(number: int, row: object) -> Preset:
-    try:
-        return Preset.model_validate(row)
-    except ValidationError as error:
-        name = row.get("name") if isinstance(row, dict) else None
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'row'}: {e['msg']}" for e in error.errors())
-        msg = f"{_RESOURCE}, row {number} ({name}): {faults}"
-        raise CatalogError(msg) from error
+    presets = parse_rows(models, table=_RESOURCE, key="models", kind=Preset)
+    rows = (
+        parse_rows(types, table=instance_types.RESOURCE, key="instance_types", kind=InstanceType)
+        if types is not None
+        else ()
+    )
+    return Catalog(presets, InstanceTypes(rows))

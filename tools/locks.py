@@ -45,8 +45,8 @@ IMAGE_PYTHON = "3.13"
 LOCKS = (
     # What installs the others; tools/setup.sh.
     Lock("bootstrap", package="uv==0.13.9"),
-    Lock("dev", ("operator", "server"), groups=("dev",)),
-    Lock("operator", ("operator",), python=IMAGE_PYTHON, bound_to="dev"),
+    Lock("dev", ("operator", "provisioner", "cli", "server"), groups=("dev",)),
+    Lock("operator", ("operator", "provisioner"), python=IMAGE_PYTHON, bound_to="dev"),
     Lock("inference", ("server",), python=IMAGE_PYTHON, bound_to="dev"),
     Lock(
         "inference-cpu",

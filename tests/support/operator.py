@@ -37,6 +37,7 @@ class OperatorProcess:
             "KAITO_IDENTITY": f"test-{self.port}",
             "KAITO_RUNTIME_IMAGE": "localhost:5000/kaito-inference:none",
             "KAITO_PROJECT_REGISTRY": "localhost:5000",
+            "KAITO_PROVISIONING": "none",
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -9,10 +9,10 @@ PY := .venv/bin/python
 CODE := kaito_operator inference_server presets tools tests
 export UV_CACHE_DIR ?= $(or $(KAITO_CACHE),$(HOME)/.cache/kaito)/uv
 
-.PHONY: help setup format lint unit test test-full demo demo-down images crds docs locks
+.PHONY: help setup format lint unit test test-full demo demo-down bench-operator images crds docs locks
 
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: .venv/.installed ## Install what the checkout needs, into .venv
 
@@ -35,7 +35,7 @@ lint: setup ## Style, types, layers, spelling, stale files
 	$(PY) -m tools.docs --check
 
 unit: setup ## The pure tests, in seconds
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit -m "not full"
 
 test: setup ## All tests that this machine can run: unit, component, cluster
 	$(PY) -m tools.testbed run
@@ -49,8 +49,11 @@ demo: setup ## From nothing to a model's answer, on a cluster of yours or a loca
 demo-down: setup ## Remove everything that the demo made
 	$(PY) -m tools.demo down
 
+bench-operator: setup ## 100 Workspaces on simulated nodes: how fast, with how many requests
+	$(PY) -m tools.bench
+
 images: setup ## Build the images: operator, inference (GPU and CPU flavours), weights
-	$(PY) -m tools.images build operator inference inference-cpu weights-smollm2
+	$(PY) -m tools.images build operator inference inference-cpu weights-smollm2 device-plugin
 
 crds: setup ## Write crds/ from the models
 	$(PY) -m kaito_operator.api.crd

@@ -10,6 +10,7 @@
     |   |-- EngineFailed      5   generation is broken for good (a CUDA error)
     |   |-- AddressInUse      6   the port cannot be opened
     |   |-- ModelTooLarge     7   the weights do not fit the memory
+    |   |-- GpuUnusable       8   fewer GPUs can be used than this process was given
     |   |-- HubDenied        10   the hub answered 401 or 403
     |   |-- HubNotFound      11   no such repository or revision
     |   |-- HubUnreachable   12   no network, name not resolved, time-out, server error
@@ -43,6 +44,7 @@ class ExitCode(IntEnum):
     ENGINE = 5
     ADDRESS = 6
     MEMORY = 7
+    GPU = 8
     HUB_DENIED = 10
     HUB_NOT_FOUND = 11
     HUB_UNREACHABLE = 12
@@ -104,6 +106,12 @@ class ModelTooLarge(ProcessError):
     """The weights do not fit the memory."""
 
     exit_code = ExitCode.MEMORY
+
+
+class GpuUnusable(ProcessError):
+    """The process was given GPUs, and CUDA finds fewer of them."""
+
+    exit_code = ExitCode.GPU
 
 
 class HubDenied(ProcessError):

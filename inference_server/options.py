@@ -20,6 +20,7 @@ EngineKind = Literal["transformers", "echo"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 STRENGTHS_VARIABLE = "KAITO_ADAPTER_STRENGTHS"
+SIMULATED_VARIABLE = "KAITO_SIMULATED_GPU"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ServerOptions:
     port: int = 5000
     engine: EngineKind = "transformers"
     dtype: Dtype = "auto"
+    gpus: int = 0  # how many the process was given; 0: as many as there are, or none
+    simulated_gpus: bool = False  # what it was given does not exist: a test of all but the GPU
     adapters: Path = Path("/mnt/adapter")
     adapter_strengths: Mapping[str, float] = field(default_factory=dict)
     trust_remote_code: bool = False
@@ -58,7 +61,8 @@ def parse_options(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     """
     values = vars(_parser().parse_args(list(arguments)))
     strengths = parse_strengths(environment.get(STRENGTHS_VARIABLE, ""))
-    return ServerOptions(**values, adapter_strengths=strengths)
+    simulated = environment.get(SIMULATED_VARIABLE, "") == "true"
+    return ServerOptions(**values, adapter_strengths=strengths, simulated_gpus=simulated)
 
 
 def parse_strengths(text: str) -> dict[str, float]:
@@ -101,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_whole(0, 65535), default=default.port, help="default %(default)s; 0 takes a free one")
     add("--engine", choices=get_args(EngineKind), default=default.engine, help="echo needs no weights")
     add("--dtype", choices=get_args(Dtype), default=default.dtype, help="type of the weights in memory")
+    add("--gpus", type=_whole(0, 1024), default=0, help="GPUs that this process was given and must find")
     add("--adapters", type=Path, default=default.adapters, help="folder of adapter folders")
     add("--trust-remote-code", action="store_true", help="run Python code that lies beside the weights")
     add(

@@ -81,8 +81,8 @@ class TransformersEngine:
         """Read the state of the GPUs that torch sees."""
         import torch
 
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return [_gpu(index) for index in range(count)]
+        real = torch.cuda.is_available() and not self._options.simulated_gpus
+        return [_gpu(index) for index in range(torch.cuda.device_count() if real else 0)]
 
 
 def _context_tokens(loaded: Loaded, limit: int | None) -> int | None:

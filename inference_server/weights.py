@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference_server import cpu
 from inference_server.errors import ModelTooLarge, ProcessError, WeightsFormat, WeightsUntrusted
+from inference_server.gpus import find_gpus
 
 if TYPE_CHECKING:
     from inference_server.options import Dtype, ServerOptions
@@ -76,6 +77,7 @@ def load_weights(options: ServerOptions) -> Loaded:
     """Load the folder `options.model` onto the GPUs, or the CPU where there is none. Never asks a network.
 
     Raises:
+        GpuUnusable: there are fewer GPUs than the options say.
         WeightsFormat: the folder cannot be loaded.
         WeightsUntrusted: it would have to run code that lies in it, and may not.
         ModelTooLarge: it does not fit the GPU's memory.
@@ -84,9 +86,11 @@ def load_weights(options: ServerOptions) -> Loaded:
     import transformers
 
     _quieten()
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = find_gpus(options)
     capability = torch.cuda.get_device_capability(0) if gpus else None
-    dtype = choose_dtype(options.dtype, capability, cpu.read_text("/proc/cpuinfo"))
+    # A type that was asked for a GPU says nothing about the CPU that takes its place.
+    requested = "auto" if options.simulated_gpus else options.dtype
+    dtype = choose_dtype(requested, capability, cpu.read_text("/proc/cpuinfo"))
     if not gpus:
         torch.set_num_threads(options.cpu_threads or cpu.usable_cores())
     common = {"local_files_only": True, "trust_remote_code": options.trust_remote_code}

@@ -16,6 +16,15 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
+class NodeClass:
+    """What a NodeClaim's nodeClassRef says; KAITO's own by default, which the gpu-provisioner serves."""
+
+    group: str = "kaito.sh"
+    kind: str = "KaitoNodeClass"
+    name: str = "default"
+
+
+@dataclass(frozen=True)
 class RuntimeSettings:
     """What the rendered pods need to know of this installation.
 
@@ -29,6 +38,9 @@ class RuntimeSettings:
         image_volumes: "auto" asks the cluster, "on" and "off" decide by hand.
         provisioning: as what new nodes are asked for: "machine" (karpenter.sh/v1alpha5), "nodeclaim"
             (karpenter.sh/v1), or "none": only nodes that exist are used.
+        node_class: of NodeClaims, as group/kind/name. It selects who serves them.
+        claim_retry_s: pause before another claim is made in place of one that got no node; it doubles each
+            time, up to an hour.
         oldest_gpu: compute capability of the oldest GPU that the runtime image's PyTorch is built for.
     """
 
@@ -38,6 +50,8 @@ class RuntimeSettings:
     hub_endpoint: str = "https://huggingface.co"
     image_volumes: str = "auto"
     provisioning: Provisioning = "none"
+    node_class: NodeClass = NodeClass()
+    claim_retry_s: int = 60
     oldest_gpu: str = "7.5"
 
 
@@ -70,6 +84,8 @@ class Settings:
             hub_endpoint=environ.get("KAITO_HUB_ENDPOINT", "https://huggingface.co"),
             image_volumes=_choice(environ, "KAITO_IMAGE_VOLUMES", ("auto", "on", "off")),
             provisioning=_choice(environ, "KAITO_PROVISIONING", PROVISIONING),
+            node_class=_node_class(environ, "KAITO_NODE_CLASS"),
+            claim_retry_s=_integer(environ, "KAITO_CLAIM_RETRY_SECONDS", 60, most=3600),
             oldest_gpu=_capability(environ, "KAITO_OLDEST_GPU", "7.5"),
         )
         return cls(
@@ -97,6 +113,15 @@ def _choice(environ: Mapping[str, str], name: str, allowed: tuple[Choice, ...]) 
             return choice
     msg = f"{name} is {text!r}: write one of {', '.join(allowed)}"
     raise SettingError(msg)
+
+
+def _node_class(environ: Mapping[str, str], name: str) -> NodeClass:
+    text = environ.get(name, "kaito.sh/KaitoNodeClass/default")
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts):
+        msg = f"{name} is {text!r}: write group/kind/name, such as karpenter.azure.com/AKSNodeClass/default"
+        raise SettingError(msg)
+    return NodeClass(*parts)
 
 
 def _capability(environ: Mapping[str, str], name: str, default: str) -> str:

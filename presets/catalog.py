@@ -28,17 +28,20 @@ PROJECT_REGISTRY: Final = "project"
 
 _RESOURCE: Final = "models.yaml"
 
+# ASCII classes only: with Unicode's, as in \w, these few patterns would take 40 ms to compile at every start.
 PresetName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=63)]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
-AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9][\w.-]*)+$")]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,127}$")]
+RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9][A-Za-z0-9_.-]*)+$")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 
 
 class Architecture(Row):
     """What the memory formulas need to know of a decoder-only transformer.
 
     Attributes:
+        hidden_size: numbers in the state of one token between layers. The heads of a layer together may be
+            wider or narrower: then their projection is no square.
         attention_heads: query heads of a layer.
         kv_heads: key and value heads of a layer; fewer than query heads when groups share them.
         head_dim: numbers in one head's key (or value) of one token.
@@ -81,17 +84,18 @@ class WeightsImage(Row):
     """The image whose files are the weights.
 
     Attributes:
-        registry: host and path prefix; PROJECT_REGISTRY for the installation's own; None when every user
-            has to bring the image, because the licence lets nobody publish it. Then repository and tag are
+        registry: host and path prefix; PROJECT_REGISTRY for the installation's own; None where nobody
+            publishes one: the hub has the weights, or the user brings an image. Then repository and tag are
             None too.
-        path: folder of the weights inside the image; for a user's image, where v0.3.0's build puts it.
+        path: folder of the weights inside the image. For a user's image: where our own images have it, or
+            v0.3.0's build puts it.
     """
 
     registry: str | None = None
     repository: str | None = None
     tag: Tag | None = None
-    path: AbsolutePath
-    format: WeightsFormat
+    path: AbsolutePath = "/weights"
+    format: WeightsFormat = "safetensors"
 
     @model_validator(mode="after")
     def _names_an_image_or_none(self) -> Self:
@@ -105,7 +109,7 @@ class Weights(Row):
     """The checkpoint. `bytes` is its size in files, which is what is pulled and read."""
 
     bytes: PositiveInt
-    image: WeightsImage
+    image: WeightsImage = WeightsImage()
 
 
 class Preset(Row):
@@ -120,6 +124,7 @@ class Preset(Row):
         world_size: processes of v0.3.0's process group; 0 where it starts none.
         distributed: v0.3.0 can spread it over several nodes.
         tuning: it can be the base of a fine-tuning.
+        private: the licence lets nobody publish the weights as an image, so every user brings them.
         readiness_minutes: how long v0.3.0 waits for it to become ready.
         disk_gib: that a node needs for it.
         sources: where each fact is from; models.yaml explains the words.
@@ -138,14 +143,17 @@ class Preset(Row):
     world_size: Annotated[int, Field(ge=0, le=1024)]
     distributed: bool
     tuning: bool
+    private: bool = False
     readiness_minutes: PositiveInt
     disk_gib: PositiveInt
     sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
 
-    @property
-    def private(self) -> bool:
-        """No public image exists: the user has to bring the weights."""
-        return self.weights.image.registry is None
+    @model_validator(mode="after")
+    def _nobody_publishes_a_private_one(self) -> Self:
+        if self.private and self.weights.image.registry is not None:
+            msg = f"private, yet {self.weights.image.registry} publishes its weights: one of both is wrong"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _world_fits_gpus(self) -> Self:

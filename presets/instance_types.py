@@ -22,7 +22,7 @@ Provider = Literal["azure", "aws", "arc"]
 Vendor = Literal["nvidia", "amd", "aws"]
 """Who makes the accelerator. Our images run on NVIDIA's only."""
 
-InstanceTypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?$", max_length=63)]
+InstanceTypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
 PositiveDecimal = Annotated[Decimal, Field(gt=0, strict=False)]
 Day = Annotated[date, Field(strict=False)]
 
@@ -55,7 +55,7 @@ class Accelerators(Row):
     vendor: Vendor = "nvidia"
     count: PositiveInt
     memory_gib: PositiveDecimal
-    compute_capability: Annotated[str, Field(pattern=r"^\d+\.\d$")] | None = None
+    compute_capability: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]$")] | None = None
 
 
 class InstanceType(Row):
@@ -67,8 +67,8 @@ class InstanceType(Row):
         local_disk_gib: of the fast disk beside the system disk; 0 is none, None is not known.
         family: the cloud's name of the quota that it counts against, None where not known.
         price: None where no dated source was found.
-        retired: the day from which its cloud runs none of it any more.
-        successor: the type to take instead of a retired one.
+        retired: the day from which its cloud runs none of it any more; it may lie ahead, as announced.
+        successor: the type to take instead: of a retired one, or of a name that its cloud does not list.
         sources: where each fact is from.
     """
 
@@ -83,6 +83,11 @@ class InstanceType(Row):
     retired: Day | None = None
     successor: InstanceTypeName | None = None
     sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+
+    @property
+    def offered(self) -> bool:
+        """May be chosen for somebody: neither retired (not even in the future) nor an unlisted name."""
+        return self.retired is None and self.successor is None
 
     @property
     def gpus(self) -> int:
@@ -105,9 +110,7 @@ class InstanceTypes(Mapping[str, InstanceType]):
             msg = f"{RESOURCE}: more than one row is named {max(names, key=names.count)}; remove one"
             raise CatalogError(msg)
         for row in rows:
-            if row.successor and row.successor.lower() not in by_name:
-                msg = f"{RESOURCE}: the successor of {row.name}, {row.successor}, is no row"
-                raise CatalogError(msg)
+            _check_successor(row, by_name)
         self._by_name: Final = MappingProxyType(by_name)
 
     @override
@@ -126,3 +129,13 @@ class InstanceTypes(Mapping[str, InstanceType]):
         """The names most like this one, best first."""
         found = difflib.get_close_matches(name.lower(), list(self._by_name), n=count, cutoff=0.0)
         return tuple(self._by_name[key].name for key in found)
+
+
+def _check_successor(row: InstanceType, by_name: Mapping[str, InstanceType]) -> None:
+    if row.successor is None:
+        return
+    successor = by_name.get(row.successor.lower())
+    if successor is None or not successor.offered:
+        state = "is no row" if successor is None else "is itself retired or not listed"
+        msg = f"{RESOURCE}: the successor of {row.name}, {row.successor}, {state}"
+        raise CatalogError(msg)

@@ -9,9 +9,10 @@ from pathlib import Path
 from kaito_operator.api.quantities import format_gib
 from kaito_operator.api.reasons import REASONS, Reason
 from kaito_operator.planner.memory import memory_need
-from kaito_operator.planner.plan import CPU_DTYPE
+from kaito_operator.planner.placement import CPU_DTYPE
 from kaito_operator.shell.metrics import Metrics
-from presets.catalog import load_catalog
+from presets.catalog import PROJECT_REGISTRY, Preset, load_catalog
+from presets.instance_types import InstanceType
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 GENERATED = "<!-- Written by `make docs`; edit the source that it names instead. -->\n"
@@ -79,7 +80,7 @@ def presets() -> str:
                 f"{preset.architecture.max_context_tokens:,}",
                 format_gib(need.weights_bytes),
                 f"{need.kv_cache_bytes_per_token // 1024} KiB",
-                "your own image" if preset.private else "public image" if preset.gpus else "`make images`",
+                _weights_from(preset),
             )
         )
     header = (
@@ -95,8 +96,81 @@ def presets() -> str:
     return (
         f"# Presets\n\n{GENERATED}<!-- Source: presets/models.yaml -->\n\n"
         "The names for `inference.preset.name`. Weights and KV (the key-value cache) are what they\n"
-        "take in memory.\n\n"
+        "take in memory. GPUs are those that hold the model at 80 GB each, or that v0.3.0 asked for; on\n"
+        "another GPU the plan counts anew. Weights from the hub with a token need\n"
+        "`presetOptions.modelAccessSecret`, a Secret of somebody who accepted the terms of the licence.\n\n"
         f"{_table(header, rows)}"
+    )
+
+
+def _weights_from(preset: Preset) -> str:
+    registry = preset.weights.image.registry
+    if preset.private:
+        return "your own image"
+    if registry is None:
+        return "hub, with a token" if preset.hub.gated else "hub"
+    return "`make images`, or hub" if registry == PROJECT_REGISTRY else "public image"
+
+
+def instance_types() -> str:
+    """Every instance type of the table, from presets/instance_types.yaml."""
+    types = load_catalog().instance_types
+    sections = [
+        _types_section("Azure", [r for r in types.values() if r.provider == "azure" and r.offered]),
+        _types_section(
+            "Azure, not for choosing",
+            [r for r in types.values() if r.provider == "azure" and not r.offered],
+            note="Retired, announced to be, or a name that Azure does not list. One that is named in a\n"
+            "Workspace is tried, with a warning.",
+        ),
+        _types_section("AKS on Azure Local", [r for r in types.values() if r.provider == "arc"]),
+        _types_section(
+            "AWS",
+            [r for r in types.values() if r.provider == "aws"],
+            note="Facts for clusters that have such nodes: none is chosen unless it is named.",
+        ),
+    ]
+    return (
+        f"# Instance types\n\n{GENERATED}<!-- Source: presets/instance_types.yaml -->\n\n"
+        "The names for `resource.instanceType`. Without one the cheapest type that holds the model is\n"
+        "chosen. Prices are on demand, for Linux, of the day and region beside them: what a cloud asks\n"
+        "today may differ. GPU memory is nominal, for each GPU; a share of a GPU counts as one. Local disk\n"
+        "is what the node has beside its system disk. A dash means that no source was found. The sources of\n"
+        "all facts are at the top of presets/instance_types.yaml.\n\n" + "\n".join(sections)
+    )
+
+
+def _types_section(title: str, rows: Iterable[InstanceType], note: str = "") -> str:
+    header = (
+        "instance type",
+        "GPUs",
+        "GPU memory",
+        "capability",
+        "vCPUs",
+        "memory",
+        "local disk",
+        "$/h",
+        "as of",
+    )
+    words = f"{note}\n\n" if note else ""
+    return f"## {title}\n\n{words}{_table(header, map(_type_cells, rows))}"
+
+
+def _type_cells(row: InstanceType) -> tuple[str, ...]:
+    gpus = row.accelerators
+    price = row.price
+    dated = f"{price.date} {price.region}" if price else "-"
+    instead = f" {row.successor}" if row.successor else ""
+    return (
+        f"`{row.name}`",
+        f"{gpus.count} x {gpus.model}" if gpus else "none",
+        f"{gpus.memory_gib:g} GiB" if gpus else "-",
+        (gpus.compute_capability if gpus else None) or "-",
+        str(row.vcpus or "-"),
+        f"{row.memory_gib:g} GiB" if row.memory_gib else "-",
+        "-" if row.local_disk_gib is None else f"{row.local_disk_gib} GiB" if row.local_disk_gib else "none",
+        str(price.usd_per_hour) if price else "-",
+        f"retired {row.retired}:{instead}" if row.retired else f"take{instead}" if instead else dated,
     )
 
 
@@ -123,6 +197,7 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "troubleshooting.md": troubleshooting,
     "presets.md": presets,
+    "instance-types.md": instance_types,
     "metrics.md": metrics,
 }
 

@@ -24,4 +24,8 @@ echo "setup: downloads are kept in $UV_CACHE_DIR"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
 # The bootstrap is part of dev.txt's environment: sync removes what neither of them names.
 .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes locks/dev.txt locks/bootstrap.txt
+# The checkout's own command, so that what the documents say can be typed as it stands there.
+printf '#!/bin/sh\nPYTHONPATH="%s${PYTHONPATH:+:$PYTHONPATH}" exec "%s/.venv/bin/python" -m kaito_operator.cli "$@"\n' \
+    "$PWD" "$PWD" >.venv/bin/kaito
+chmod +x .venv/bin/kaito
 echo "setup: done"

@@ -23,7 +23,7 @@ from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTION = CHECKOUT / ".local" / "testbed.json"
-IMAGES = ("operator", "inference-cpu", "weights-smollm2")
+IMAGES = ("operator", "inference-cpu", "weights-smollm2", "device-plugin")
 VERSIONS = ("1.36", "1.34")
 
 

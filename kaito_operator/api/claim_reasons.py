@@ -34,7 +34,7 @@ _ROWS: tuple[ClaimReason, ...] = (
     ClaimReason("PoolRequested", "Agent pool {pool} of {type} is asked for in cluster {cluster}."),
     ClaimReason("PoolCreating", "Azure is creating agent pool {pool} of {type}."),
     ClaimReason("OperationInProgress", "Azure is busy with another operation on this cluster. {detail}"),
-    ClaimReason("NodeNotFound", "Agent pool {pool} is there; its node has not joined the cluster yet."),
+    ClaimReason("NodeNotFound", "Agent pool {pool} is there, but no node of it is in the cluster."),
     ClaimReason("NodeNotReady", "Node {node} is not ready: {detail}"),
     ClaimReason("StartupTaintsExist", "Node {node} still carries startup taint {detail}."),
     ClaimReason("KnownEphemeralTaintsExist", "Node {node} still carries taint {detail}."),

@@ -83,6 +83,9 @@ class NodeClaimSpec(ClaimSpec):
 
     node_class_ref: NodeClassRef | None = None
     expire_after: str | None = Field(default=None, description="Such as Never; Karpenter's default is 720h.")
+    termination_grace_period: str | None = Field(
+        default=None, description="How long a drain may take, as 1h30m."
+    )
 
 
 class ClaimCondition(ApiModel):

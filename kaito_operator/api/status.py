@@ -1,5 +1,7 @@
 """What the operator says about a Workspace. Only the operator writes it."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from kaito_operator.api.conditions import Condition
@@ -43,6 +45,18 @@ class RejectedInstanceType(ApiModel):
     reason: str = Field(description="Why it was not chosen.", json_schema_extra=limits(maxLength=1024))
 
 
+class AlternativeInstanceType(ApiModel):
+    """An instance type that would do as well."""
+
+    name: str = Field(description="Name of the instance type.", json_schema_extra=limits(maxLength=63))
+    nodes: int = Field(description="Number of nodes of it.", json_schema_extra=limits(minimum=0))
+    price_per_hour: str | None = Field(
+        default=None,
+        description="US dollars for all of them, as decimal text; absent when no price is known.",
+        json_schema_extra=limits(maxLength=32),
+    )
+
+
 class PlanStatus(ApiModel):
     """What the planner worked out, in bytes, GPUs and seconds. A number that is not known is absent."""
 
@@ -52,6 +66,16 @@ class PlanStatus(ApiModel):
     gpus: int | None = Field(
         default=None,
         description="GPUs of one replica; 0 when the model runs on the CPU.",
+        json_schema_extra=limits(minimum=0),
+    )
+    tensor_parallel: int | None = Field(
+        default=None,
+        description="Parts that every matrix of the model is cut into, one on each GPU of a group.",
+        json_schema_extra=limits(minimum=0),
+    )
+    pipeline_parallel: int | None = Field(
+        default=None,
+        description="GPUs that whole layers of the model are dealt out to.",
         json_schema_extra=limits(minimum=0),
     )
     weights_bytes: int | None = Field(
@@ -67,6 +91,11 @@ class PlanStatus(ApiModel):
     memory_bytes: int | None = Field(
         default=None,
         description="Memory that one replica needs in all, on its GPUs or on the CPU.",
+        json_schema_extra=limits(minimum=0),
+    )
+    disk_bytes: int | None = Field(
+        default=None,
+        description="Disk that one node needs for its system, images, and every copy of the weights.",
         json_schema_extra=limits(minimum=0),
     )
     weights_from: str | None = Field(
@@ -89,11 +118,63 @@ class PlanStatus(ApiModel):
         description="Seconds from creation to the first answer, as the plan expects.",
         json_schema_extra=limits(minimum=0),
     )
+    price_per_hour: str | None = Field(
+        default=None,
+        description="US dollars for all nodes, as decimal text; absent when no price is known.",
+        json_schema_extra=limits(maxLength=32),
+    )
+    price_source: str | None = Field(
+        default=None,
+        description="Region and day of the price, which is before tax and discounts.",
+        json_schema_extra=limits(maxLength=128),
+    )
+    alternatives: list[AlternativeInstanceType] = Field(
+        default_factory=list,
+        description="Instance types that would do as well, cheapest first.",
+        json_schema_extra=limits(maxItems=5),
+    )
+    warnings: list[Annotated[str, Field(json_schema_extra=limits(maxLength=1024))]] = Field(
+        default_factory=list,
+        description="What the user should know, though it keeps nothing from being served.",
+        json_schema_extra=limits(maxItems=8),
+    )
     rejected: list[RejectedInstanceType] = Field(
         default_factory=list,
         description="Instance types that were not chosen, nearest first.",
         json_schema_extra=limits(maxItems=32),
     )
+
+
+class ClaimRecord(ApiModel):
+    """One node that is asked for. The claim's name follows from it, so it is stored before the claim is made.
+
+    Without that a repeated creation could buy a second machine.
+    """
+
+    ordinal: int = Field(description="Which of the nodes, from 0.", json_schema_extra=limits(minimum=0))
+    attempt: int = Field(
+        default=0, description="How many claims were made for it before.", json_schema_extra=limits(minimum=0)
+    )
+    name: str = Field(
+        description="Name of the Machine or NodeClaim.", json_schema_extra=limits(maxLength=253)
+    )
+    instance_type: str = Field(
+        description="Instance type that it asks for.", json_schema_extra=limits(maxLength=63)
+    )
+    failures: int = Field(
+        default=0,
+        description="How many claims in a row got no node.",
+        json_schema_extra=limits(minimum=0),
+    )
+    reason: str | None = Field(
+        default=None, description="Why the last one got no node.", json_schema_extra=limits(maxLength=128)
+    )
+    message: str | None = Field(
+        default=None,
+        description="The same in its provisioner's words.",
+        json_schema_extra=limits(maxLength=1024),
+    )
+    retry_at: Timestamp | None = Field(default=None, description="The next claim is not made before.")
 
 
 class WorkspaceStatus(ApiModel):
@@ -132,6 +213,11 @@ class WorkspaceStatus(ApiModel):
         json_schema_extra=limits(maxItems=64),
     )
     plan: PlanStatus | None = Field(default=None, description="What the planner worked out.")
+    claims: list[ClaimRecord] = Field(
+        default_factory=list,
+        description="The nodes that are asked for.",
+        json_schema_extra=limits(maxItems=1001),
+    )
     observed_generation: int | None = Field(
         default=None,
         description="Generation of the Workspace that this status was derived from.",

@@ -59,7 +59,8 @@ class ResourceSpec(ApiModel):
     )
     instance_type: InstanceType | None = Field(
         default=None,
-        description="Instance type (VM size) of the nodes. When left out, any node fits.",
+        description="Instance type (VM size) of the nodes. When left out, the cheapest that fits is chosen; "
+        "where no nodes are added, any node will do.",
     )
     label_selector: LabelSelector | None = Field(
         default=None,

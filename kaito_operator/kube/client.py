@@ -12,6 +12,14 @@ from typing import Any, Self
 import aiohttp
 
 from kaito_operator.api.labels import FIELD_MANAGER
+from kaito_operator.api.machine import (
+    MACHINE_API_VERSION,
+    MACHINE_KIND,
+    MACHINE_PLURAL,
+    NODE_CLAIM_API_VERSION,
+    NODE_CLAIM_KIND,
+    NODE_CLAIM_PLURAL,
+)
 from kaito_operator.kube.errors import ApiError, NotLeader, Unavailable, error_for
 from kaito_operator.kube.login import Credentials
 
@@ -29,6 +37,9 @@ _PLURALS: Mapping[tuple[str, str], str] = {
     ("v1", "Pod"): "pods",
     ("v1", "Node"): "nodes",
     ("apps/v1", "Deployment"): "deployments",
+    ("apps/v1", "StatefulSet"): "statefulsets",
+    (MACHINE_API_VERSION, MACHINE_KIND): MACHINE_PLURAL,
+    (NODE_CLAIM_API_VERSION, NODE_CLAIM_KIND): NODE_CLAIM_PLURAL,
     ("coordination.k8s.io/v1", "Lease"): "leases",
     ("kaito.sh/v1alpha1", "Workspace"): "workspaces",
 }
@@ -55,6 +66,16 @@ def path_of_object(obj: Mapping[str, Any]) -> str:
     plural = _PLURALS[(obj["apiVersion"], obj["kind"])]
     metadata = obj["metadata"]
     return path_of(obj["apiVersion"], plural, metadata.get("namespace"), metadata["name"])
+
+
+def path_of_kind(kind: str, namespace: str | None, name: str) -> str:
+    """URL path of an object of a kind that the operator writes, of which there is one version each.
+
+    Raises:
+        KeyError: the operator does not write objects of this kind.
+    """
+    (api_version, plural), *_ = ((k[0], v) for k, v in _PLURALS.items() if k[1] == kind)
+    return path_of(api_version, plural, namespace, name)
 
 
 class Kube:

@@ -1,19 +1,20 @@
 """Carry out a Decision, in the one order that survives being killed between any two writes.
 
-Finalizer, then children, then the status that tells of them, then Events. Each step is the same when
-done twice, so the restart after a crash simply decides and executes again.
+Finalizer, then claims and children, then the status that tells of them, then Events, then deletions. Each
+step is the same when done twice, so the restart after a crash simply decides and executes again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
-from kaito_operator.api.labels import ANNOTATION_APPLIED_HASH
-from kaito_operator.kube.client import Kube, Obj, path_of, path_of_object
-from kaito_operator.kube.errors import NotFound, Refused
+from kaito_operator.api.labels import ANNOTATION_APPLIED_HASH, ANNOTATION_WORKSPACE_UID, KIND
+from kaito_operator.kube.client import Kube, Obj, path_of, path_of_kind, path_of_object
+from kaito_operator.kube.errors import Conflict, NotFound, Refused
 from kaito_operator.kube.events import EventRecorder
-from kaito_operator.reconcile.decision import Decision, PodRef
+from kaito_operator.manifests.ownership import child_key
+from kaito_operator.reconcile.decision import Decision, ObjectRef, PodRef
 from kaito_operator.reconcile.drift import needs_apply
 from kaito_operator.reconcile.observed import PodEvent, PodEvents, Refusal
 from kaito_operator.reconcile.ownership import is_owned_by
@@ -30,14 +31,21 @@ class Memory(Protocol):
     def remember(self, obj: Obj) -> bool:
         """The API server's answer to a write; True when it tells of something else too."""
 
-    def remember_spelling(self, key: tuple[str, str], kind: str, answer: Obj | None) -> None:
+    def remember_deletion(self, uid: str, answer: Obj) -> None:
+        """The API server's answer to one of our deletions."""
+
+    def remember_spelling(self, key: tuple[str, str], child: str, answer: Obj | None) -> None:
         """An answer that says what was applied in other words, or None for one that repeats it."""
 
-    def remember_refusal(self, key: tuple[str, str], kind: str, refusal: Refusal | None) -> bool:
+    def remember_refusal(self, key: tuple[str, str], child: str, refusal: Refusal | None) -> bool:
         """A write that could not be done, or None for one that was; True when that is news."""
 
     def remember_pod_events(self, pod: PodRef, events: PodEvents) -> None:
         """The Events of a stuck pod."""
+
+
+def _key(workspace: Obj) -> tuple[str, str]:
+    return workspace["metadata"]["namespace"], workspace["metadata"]["name"]
 
 
 class Executor:
@@ -63,15 +71,22 @@ class Executor:
         """
         learned = False
         if decision.finalizers is not None:
-            await self._set_finalizers(workspace, decision.finalizers)
-        for obj in decision.apply:
-            learned |= await self._apply(workspace, obj)
+            held = await self._set_finalizers(workspace, decision.finalizers)
+            if held is None:
+                return False  # nothing is made for a Workspace that is gone
+            workspace = held
+        makes = ((self._create, obj) for obj in decision.create)
+        applies = ((self._apply, obj) for obj in decision.apply)
+        for write, obj in (*makes, *applies):
+            learned |= await write(workspace, obj)
         if decision.status is not None:
             # Told only after the status is stored. A crash in between loses an Event, of which the status
             # tells too; told before, it would be told again with every status write that fails.
             await self._set_status(workspace, decision.status)
-            for draft in decision.events:
-                await self._recorder.record(workspace, draft)
+        for draft in decision.events:
+            await self._recorder.record(workspace, draft)
+        for ref in decision.delete:
+            learned |= await self._delete(workspace, ref)
         for pod in decision.look_at:
             await self._look_at(pod)
             learned = True
@@ -80,7 +95,7 @@ class Executor:
     async def _apply(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
         """Apply one child. Returns True when the outcome is news: it could not be done, or now it could."""
         kind, metadata = obj["kind"], obj["metadata"]
-        key = (workspace["metadata"]["namespace"], workspace["metadata"]["name"])
+        key = _key(workspace)
         refused = ""
         foreign = await self._is_foreign(workspace, obj)
         if not foreign:
@@ -94,12 +109,12 @@ class Executor:
         applied_hash = metadata["annotations"][ANNOTATION_APPLIED_HASH]
         refusal = Refusal(kind, metadata["name"], refused, applied_hash, self._clock(), foreign)
         logger.warning("not applied", extra={"kind": kind, "object": metadata["name"], "error": refused})
-        return self._memory.remember_refusal(key, kind, refusal)
+        return self._memory.remember_refusal(key, child_key(obj, key[1]), refusal)
 
     def _accepted(self, key: tuple[str, str], obj: Any, answer: Obj) -> bool:  # noqa: ANN401 - as above
-        kind = obj["kind"]
-        self._memory.remember_spelling(key, kind, answer if needs_apply(obj, answer) else None)
-        was_refused = self._memory.remember_refusal(key, kind, None)
+        child = child_key(obj, key[1])
+        self._memory.remember_spelling(key, child, answer if needs_apply(obj, answer) else None)
+        was_refused = self._memory.remember_refusal(key, child, None)
         return self._memory.remember(answer) or was_refused
 
     async def _is_foreign(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
@@ -116,13 +131,76 @@ class Executor:
             return False
         return not is_owned_by(live, workspace["metadata"]["uid"])
 
-    async def _set_finalizers(self, workspace: Obj, finalizers: tuple[str, ...]) -> None:
+    async def _create(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
+        """Create one claim. Returns True when it could not be done, or now it could.
+
+        Never applied: a claim that exists is left as it is, since its machine is being made from it.
+        """
+        kind, name, key = obj["kind"], obj["metadata"]["name"], _key(workspace)
+        path = path_of_object(obj)
+        try:
+            answer = await self._kube.create(path.removesuffix(f"/{name}"), obj)
+        except Conflict:
+            answer = await self._kube.get(path)
+        except (Refused, NotFound) as error:
+            logger.warning("not created", extra={"kind": kind, "object": name, "error": error.message})
+            unknown = isinstance(error, NotFound)
+            refusal = Refusal(kind, name, error.message, name, self._clock(), unknown_kind=unknown)
+            return self._memory.remember_refusal(key, kind, refusal)
+        logger.info("created", extra={"kind": kind, "object": name, "workspace": "/".join(key)})
+        self._memory.remember(answer)
+        return self._memory.remember_refusal(key, kind, None)
+
+    async def _delete(self, workspace: Obj, ref: ObjectRef) -> bool:
+        """Delete one object. Returns True when something is to be decided on again."""
+        key = _key(workspace)
+        try:
+            answer = await self._kube.delete(path_of_kind(ref.kind, ref.namespace or None, ref.name), ref.uid)
+        except (NotFound, Conflict):
+            return False  # gone, or another has its name: the watch tells
+        except Refused as error:
+            logger.warning(
+                "not deleted", extra={"kind": ref.kind, "object": ref.name, "error": error.message}
+            )
+            refusal = Refusal(ref.kind, ref.name, error.message, ref.uid, self._clock())
+            return self._memory.remember_refusal(key, "delete", refusal)
+        logger.info("deleted", extra={"kind": ref.kind, "object": ref.name, "workspace": "/".join(key)})
+        self._memory.remember_deletion(ref.uid, answer)
+        self._memory.remember_refusal(key, "delete", None)
+        return True
+
+    async def delete_orphans(self, key: tuple[str, str], claims: Iterable[Obj]) -> None:
+        """Delete claims whose Workspace is gone; asks the API server first, since a store may lag.
+
+        Such a claim was created by a request whose answer came too late, or was abandoned.
+        """
+        orphans = [
+            claim
+            for claim in claims
+            if ANNOTATION_WORKSPACE_UID in claim["metadata"].get("annotations", {})
+            and "deletionTimestamp" not in claim["metadata"]
+        ]
+        if not orphans:
+            return
+        try:
+            await self._kube.get(path_of_kind(KIND, *key))
+        except NotFound:
+            for claim in orphans:
+                metadata = claim["metadata"]
+                answer = await self._kube.delete(path_of_object(claim), metadata["uid"])
+                self._memory.remember_deletion(metadata["uid"], answer)
+                logger.warning("deleted an orphan", extra={"object": metadata["name"], "workspace": key})
+
+    async def _set_finalizers(self, workspace: Obj, finalizers: tuple[str, ...]) -> Obj | None:
+        """Returns the Workspace as it is now, for the writes that follow; None when it is gone."""
         version = workspace["metadata"]["resourceVersion"]
         patch = {"metadata": {"resourceVersion": version, "finalizers": list(finalizers)}}
         try:
-            await self._kube.merge(path_of_object(workspace), patch)
+            answer = await self._kube.merge(path_of_object(workspace), patch)
         except NotFound:
-            return
+            return None
+        self._memory.remember(answer)
+        return answer
 
     async def _set_status(self, workspace: Obj, status: dict[str, Any]) -> None:
         version = workspace["metadata"]["resourceVersion"]

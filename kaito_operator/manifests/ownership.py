@@ -11,10 +11,12 @@ from kaito_operator.api.meta import ObjectMeta
 Obj = dict[str, Any]
 
 
-def child_metadata(owner: ObjectMeta, annotations: Mapping[str, str] | None = None) -> Obj:
-    """Metadata of the child that has its Workspace's name."""
+def child_metadata(
+    owner: ObjectMeta, annotations: Mapping[str, str] | None = None, name: str | None = None
+) -> Obj:
+    """Metadata of a child, which has its Workspace's name unless it has one of its own."""
     return {
-        "name": owner.name,
+        "name": name or owner.name,
         "namespace": owner.namespace,
         "labels": {labels.LABEL_WORKSPACE: owner.name, labels.LABEL_MANAGED_BY: labels.FIELD_MANAGER},
         "annotations": dict(annotations or {}),
@@ -29,6 +31,12 @@ def child_metadata(owner: ObjectMeta, annotations: Mapping[str, str] | None = No
             }
         ],
     }
+
+
+def child_key(obj: Mapping[str, Any], owner: str) -> str:
+    """By which a child is told from its siblings: its kind, and its name unless that is its Workspace's."""
+    name = obj["metadata"]["name"]
+    return str(obj["kind"]) if name == owner else f"{obj['kind']}/{name}"
 
 
 def content_hash(content: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kaito_operator.api import labels
-from kaito_operator.api.workspace import ResourceSpec, Workspace
+from kaito_operator.api.meta import ObjectMeta
+from kaito_operator.api.workspace import Workspace
+from kaito_operator.manifests.group import headless_service, stateful_set
 from kaito_operator.manifests.ownership import Obj, child_metadata, content_hash, sealed
+from kaito_operator.manifests.scheduling import EXISTING_ONLY, NodeSource
 from kaito_operator.manifests.server import server_pod
 from kaito_operator.manifests.service import service
 from kaito_operator.manifests.template import pod_template
@@ -27,22 +30,43 @@ class Rendered:
     template_hash: str
 
 
-def render(workspace: Workspace, plan: Plan, way: Delivery | None, runtime: RuntimeSettings) -> Rendered:
-    """All children of an inference Workspace that has a plan."""
-    template = _pod_template(workspace, plan, way, runtime)
+def render(
+    workspace: Workspace,
+    plan: Plan,
+    way: Delivery | None,
+    runtime: RuntimeSettings,
+    source: NodeSource = EXISTING_ONLY,
+) -> Rendered:
+    """All children of an inference Workspace that has a plan; `source` says which nodes its pods may use."""
+    template = _pod_template(workspace, plan, way, runtime, source)
     template_hash = content_hash(template)
     template = _annotated(template, template_hash)
-    workload = _deployment(workspace, plan, template, way)
-    return Rendered((sealed(workload), service(workspace.metadata)), template_hash)
+    owner = workspace.metadata
+    annotations = _decided(way, source)
+    if plan.distributed:
+        group = sealed(stateful_set(owner, plan, template, annotations))
+        services = (sealed(headless_service(owner)), service(owner, first_pod_only=True))
+        return Rendered((group, *services), template_hash)
+    workload = _deployment(owner, plan, template, annotations)
+    return Rendered((sealed(workload), service(owner)), template_hash)
 
 
-def _pod_template(workspace: Workspace, plan: Plan, way: Delivery | None, runtime: RuntimeSettings) -> Obj:
-    name = workspace.metadata.name
+def _decided(way: Delivery | None, source: NodeSource) -> dict[str, str]:
+    """What was decided when the workload was first made, and is kept on it."""
+    decided: dict[str, str] = {labels.ANNOTATION_WEIGHTS_FROM: way} if way else {}
+    if source.claimed:
+        decided[labels.ANNOTATION_EXISTING_NODES] = "true" if source.existing else "false"
+    return decided
+
+
+def _pod_template(
+    workspace: Workspace, plan: Plan, way: Delivery | None, runtime: RuntimeSettings, source: NodeSource
+) -> Obj:
     if workspace.inference and workspace.inference.template is not None:
-        return pod_template(workspace.inference.template, name, workspace.resource or ResourceSpec())
+        return pod_template(workspace.inference.template, workspace, source)
     return {
-        "metadata": {"labels": {labels.LABEL_WORKSPACE: name}},
-        "spec": server_pod(workspace, plan, way or "imageCopy", runtime),
+        "metadata": {"labels": {labels.LABEL_WORKSPACE: workspace.metadata.name}},
+        "spec": server_pod(workspace, plan, way or "imageCopy", runtime, source),
     }
 
 
@@ -54,9 +78,7 @@ def _annotated(template: Obj, template_hash: str) -> Obj:
     return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _deployment(workspace: Workspace, plan: Plan, template: Obj, way: Delivery | None) -> Obj:
-    owner = workspace.metadata
-    annotations = {labels.ANNOTATION_WEIGHTS_FROM: way} if way else {}
+def _deployment(owner: ObjectMeta, plan: Plan, template: Obj, annotations: dict[str, str]) -> Obj:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -65,7 +87,7 @@ def _deployment(workspace: Workspace, plan: Plan, template: Obj, way: Delivery |
             "replicas": plan.replicas,
             "selector": {"matchLabels": {labels.LABEL_WORKSPACE: owner.name}},
             "strategy": _strategy(plan),
-            "progressDeadlineSeconds": plan.timing.limit_s,
+            "progressDeadlineSeconds": plan.timing.limit_s + 2 * plan.timing.provisioning_s,
             "template": template,
         },
     }

@@ -3,10 +3,11 @@
 import json
 
 from kaito_operator.api.quantities import format_memory_request
-from kaito_operator.api.workspace import AdapterSpec, ResourceSpec, Workspace
+from kaito_operator.api.workspace import AdapterSpec, Workspace
+from kaito_operator.manifests.group import group_command, group_environment
 from kaito_operator.manifests.images import ImageFolder, Mounted, as_copies, as_image_volumes
 from kaito_operator.manifests.ownership import Obj, content_hash
-from kaito_operator.manifests.scheduling import TOLERATIONS, affinity
+from kaito_operator.manifests.scheduling import TOLERATIONS, NodeSource, affinity
 from kaito_operator.manifests.service import SERVER_PORT
 from kaito_operator.manifests.weights import WEIGHTS_PATH, Delivery, mounted_weights
 from kaito_operator.planner.plan import Plan
@@ -33,7 +34,9 @@ CONTAINER_SECURITY: Obj = {
 }
 
 
-def server_pod(workspace: Workspace, plan: Plan, way: Delivery, runtime: RuntimeSettings) -> Obj:
+def server_pod(
+    workspace: Workspace, plan: Plan, way: Delivery, runtime: RuntimeSettings, source: NodeSource
+) -> Obj:
     """The pod template's spec for a preset."""
     weights = mounted_weights(plan, way, runtime, CONTAINER_SECURITY)
     adapters = _mounted_adapters(workspace, way, runtime)
@@ -43,7 +46,7 @@ def server_pod(workspace: Workspace, plan: Plan, way: Delivery, runtime: Runtime
         "securityContext": POD_SECURITY,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 60,
-        "affinity": affinity(workspace.resource or ResourceSpec(), workspace.metadata.name),
+        "affinity": affinity(workspace, source),
         "tolerations": list(TOLERATIONS),
         "containers": [_server(server_name, workspace, plan, runtime, [*weights.mounts, *adapters.mounts])],
         "volumes": _without_repeats([{"name": "tmp", "emptyDir": {}}, *weights.volumes, *adapters.volumes]),
@@ -72,9 +75,9 @@ def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSetting
         "name": name,
         "image": runtime.runtime_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "inference_server"],
+        "command": _command(workspace, plan),
         "args": _arguments(workspace, plan),
-        "env": _environment(workspace),
+        "env": [*_environment(workspace), *(group_environment() if _is_group(plan) else [])],
         "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
         "resources": _resources(plan),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's emptyDir
@@ -88,11 +91,23 @@ def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSetting
     }
 
 
+def _is_group(plan: Plan) -> bool:
+    return plan.distributed and plan.replicas > 1
+
+
+def _command(workspace: Workspace, plan: Plan) -> list[str]:
+    if _is_group(plan):
+        return group_command(workspace.metadata, plan)
+    return ["python3", "-m", "inference_server"]
+
+
 def _arguments(workspace: Workspace, plan: Plan) -> list[str]:
     arguments = ["--model", WEIGHTS_PATH, "--served-model-name", plan.model_name]
     arguments += ["--port", str(SERVER_PORT), "--dtype", plan.dtype]
     if workspace.inference and workspace.inference.adapters:
         arguments += ["--adapters", ADAPTERS_PATH]
+    if plan.gpus_per_pod:
+        arguments += ["--gpus", str(plan.gpus_per_pod)]
     if plan.trust_remote_code:
         arguments.append("--trust-remote-code")
     if plan.preset and plan.preset.weights.image.format == "bin":

@@ -8,9 +8,13 @@ SERVER_PORT = 5000
 TORCH_PORT = 29500
 
 
-def service(owner: ObjectMeta) -> Obj:
-    """v0.3.0's ports and names; a LoadBalancer while the annotation kaito.sh/enablelb is "True"."""
+def service(owner: ObjectMeta, *, first_pod_only: bool = False) -> Obj:
+    """v0.3.0's ports and names; a LoadBalancer while the annotation kaito.sh/enablelb is "True".
+
+    Of a group of pods only the first one serves.
+    """
     balanced = owner.annotations.get(labels.ANNOTATION_ENABLE_LB) == "True"
+    first = {labels.LABEL_POD_NAME: f"{owner.name}-0"} if first_pod_only else {}
     return sealed(
         {
             "apiVersion": "v1",
@@ -18,7 +22,7 @@ def service(owner: ObjectMeta) -> Obj:
             "metadata": child_metadata(owner),
             "spec": {
                 "type": "LoadBalancer" if balanced else "ClusterIP",
-                "selector": {labels.LABEL_WORKSPACE: owner.name},
+                "selector": {labels.LABEL_WORKSPACE: owner.name, **first},
                 "ports": [
                     _port("http", 80, SERVER_PORT),
                     _port("torch", TORCH_PORT, TORCH_PORT),

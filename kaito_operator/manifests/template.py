@@ -7,13 +7,14 @@ the API server's refusal says what is wrong.
 from typing import Any
 
 from kaito_operator.api import labels
-from kaito_operator.api.workspace import ResourceSpec
+from kaito_operator.api.workspace import Workspace
 from kaito_operator.manifests.ownership import Obj
-from kaito_operator.manifests.scheduling import TOLERATIONS, node_terms
+from kaito_operator.manifests.scheduling import TOLERATIONS, NodeSource, node_terms
 
 
-def pod_template(template: Obj, name: str, resource: ResourceSpec) -> Obj:
+def pod_template(template: Obj, workspace: Workspace, source: NodeSource) -> Obj:
     """The template as the Deployment gets it."""
+    name = workspace.metadata.name
     metadata = _mapping(template.get("metadata"))
     spec = template.get("spec")
     result = {
@@ -26,7 +27,7 @@ def pod_template(template: Obj, name: str, resource: ResourceSpec) -> Obj:
     if isinstance(spec, dict):
         result["spec"] = {
             **spec,
-            "affinity": _with_nodes(spec.get("affinity"), resource),
+            "affinity": _with_nodes(spec.get("affinity"), node_terms(workspace, source)),
             "tolerations": _with_tolerations(spec.get("tolerations")),
         }
     return result
@@ -43,7 +44,7 @@ def _with_tolerations(own: Any) -> Any:  # noqa: ANN401 - whatever the user wrot
     return [*written, *(t for t in TOLERATIONS if t not in written)]
 
 
-def _with_nodes(own: Any, resource: ResourceSpec) -> Any:  # noqa: ANN401 - whatever the user wrote
+def _with_nodes(own: Any, ours: list[Obj]) -> Any:  # noqa: ANN401 - whatever the user wrote
     """The user's affinity AND ours: terms are alternatives, so each pair of terms is joined."""
     if own is not None and not isinstance(own, dict):
         return own
@@ -51,7 +52,6 @@ def _with_nodes(own: Any, resource: ResourceSpec) -> Any:  # noqa: ANN401 - what
     node = _mapping(whole.get("nodeAffinity"))
     required = _mapping(node.get("requiredDuringSchedulingIgnoredDuringExecution"))
     theirs = required.get("nodeSelectorTerms")
-    ours = node_terms(resource)
     terms = [_joined(a, b) for a in theirs for b in ours] if isinstance(theirs, list) and theirs else ours
     required = {**required, "nodeSelectorTerms": terms}
     node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": required}

@@ -1,22 +1,29 @@
 """What one Workspace asks of the cluster, worked out from its text and the catalog alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
 from kaito_operator.api.quantities import GIB, format_cpu
 from kaito_operator.api.workspace import PresetOptions, PresetSpec, Workspace
-from kaito_operator.planner.memory import MemoryNeed, memory_need
-from kaito_operator.planner.timing import UNKNOWN_TIMING, Timing, WeightsWay, expected_timing
+from kaito_operator.planner.choice import choose
+from kaito_operator.planner.disk import disk_bytes
+from kaito_operator.planner.fit import CPU_DTYPE
+from kaito_operator.planner.memory import PLANNED, MemoryNeed, Sizing, memory_need
+from kaito_operator.planner.placement import Placement, Places
+from kaito_operator.planner.timing import (
+    UNKNOWN_TIMING,
+    Timing,
+    WeightsWay,
+    expected_timing,
+    provisioning_s,
+)
 from kaito_operator.settings import RuntimeSettings
 from presets.catalog import PROJECT_REGISTRY, Catalog, Dtype, Preset
 
 PlanKind = Literal["preset", "template", "none"]
 """none: nothing to serve, as in a Workspace that tunes."""
-
-CPU_DTYPE: Final[Dtype] = "float32"
-"""CPUs without native 16-bit arithmetic are several times slower in the stored type."""
 
 CPU_MODEL_MILLICORES: Final = 500
 """A choice: small enough for several pods on a laptop. Without a limit a pod takes what is idle."""
@@ -67,13 +74,19 @@ class Plan:
     Attributes:
         preset: its row; None for a template, or a name that the catalog does not have.
         model_name: under which the server serves; empty for a template.
-        replicas: pods, each a whole server.
+        replicas: pods, each a whole server; or, on several nodes and `distributed`, parts of one.
         dtype: type of the weights in memory.
         cpu_request: of one pod, as a Kubernetes quantity.
         memory_request_bytes: main memory of one pod.
-        disk_bytes: of one node, for images and weights.
+        disk_bytes: of one node, for its system, images, and every copy of the weights.
         memory: what the model needs where it runs; None where nothing is known of the model.
         weights_candidates: where the weights may come from, the preferred first.
+        instance_type: that is named, or was chosen because nodes can be added; None: any node will do.
+        candidates: types to try, in this order. Another one may need another pod.
+        distributed: the preset's pods form one group when there are several.
+        places: every type of the table; None where nothing is known of the model or of the named type.
+        placement: of the model on `instance_type`; None where that is None, not known, or too small.
+        warnings: sentences for the user; none of them keeps the Workspace from being served.
     """
 
     kind: PlanKind
@@ -89,6 +102,12 @@ class Plan:
     memory: MemoryNeed | None = None
     weights_candidates: tuple[WeightsSource, ...] = ()
     timing: Timing = UNKNOWN_TIMING
+    instance_type: str | None = None
+    candidates: tuple[str, ...] = ()
+    distributed: bool = False
+    places: Places | None = None
+    placement: Placement | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def weights(self) -> WeightsSource | None:
@@ -96,50 +115,77 @@ class Plan:
         return self.weights_candidates[0] if self.weights_candidates else None
 
 
-def plan_workspace(workspace: Workspace, catalog: Catalog, runtime: RuntimeSettings) -> Plan:
+def plan_workspace(
+    workspace: Workspace, catalog: Catalog, runtime: RuntimeSettings, sizing: Sizing = PLANNED
+) -> Plan:
     """The plan of any Workspace that can be read. Raises nothing.
 
     What cannot be served gets a plan that asks for nothing; `validate` says what is wrong with it.
     """
-    count = workspace.resource.count if workspace.resource else 1
-    replicas = min(max(count, 1), MAX_REPLICAS)
+    replicas = node_count(workspace)
     inference = workspace.inference
-    if inference is None:
+    if inference is None or (inference.template is None and inference.preset is None):
         return Plan("none", replicas)
-    if inference.template is not None:
-        return Plan("template", replicas)
-    if inference.preset is None:
-        return Plan("none", replicas)
-    row = catalog.get(inference.preset.name)
+    spec = inference.preset if inference.template is None else None
+    row = catalog.get(spec.name) if spec else None
+    choice = choose(row, named_type(workspace), replicas, catalog.instance_types, runtime, sizing)
+    plan = Plan(
+        "preset" if spec else "template",
+        replicas,
+        instance_type=choice.instance_type,
+        candidates=choice.candidates,
+        places=choice.places,
+        placement=choice.placement,
+        warnings=choice.warnings,
+    )
+    if spec is None:
+        return replace(plan, timing=_with_new_nodes(UNKNOWN_TIMING, runtime, gpu=True))
     if row is None:
-        return Plan("preset", replicas, model_name=inference.preset.name)
-    return _plan_preset(inference.preset, row, replicas, runtime)
+        return replace(plan, model_name=spec.name)
+    return _plan_preset(plan, spec, row, runtime, sizing)
 
 
-def _plan_preset(spec: PresetSpec, row: Preset, replicas: int, runtime: RuntimeSettings) -> Plan:
+def node_count(workspace: Workspace) -> int:
+    """Nodes that are asked for, in the range of the CRD."""
+    count = workspace.resource.count if workspace.resource else 1
+    return min(max(count, 1), MAX_REPLICAS)
+
+
+def named_type(workspace: Workspace) -> str | None:
+    """The instance type that the user asks for."""
+    return (workspace.resource.instance_type if workspace.resource else None) or None
+
+
+def _plan_preset(plan: Plan, spec: PresetSpec, row: Preset, runtime: RuntimeSettings, sizing: Sizing) -> Plan:
     candidates = weights_candidates(spec.preset_options, row, runtime)
-    dtype = row.dtype if row.gpus else CPU_DTYPE
-    memory = memory_need(row, dtype)
-    return Plan(
-        kind="preset",
-        replicas=replicas,
+    way = _WAYS[type(candidates[0])] if candidates else "image"
+    placement = plan.placement
+    gpus = placement.gpus_per_pod if placement else row.gpus
+    dtype = placement.dtype if placement else row.dtype if row.gpus else CPU_DTYPE
+    memory = placement.memory if placement else memory_need(row, dtype, sizing)
+    timing = expected_timing(row.weights.bytes, way, gpu=gpus > 0, readiness_s=row.readiness_minutes * 60)
+    return replace(
+        plan,
         preset=row,
         model_name=row.name,
-        gpus_per_pod=row.gpus,
+        gpus_per_pod=gpus,
         dtype=dtype,
         trust_remote_code=spec.preset_options.trust_remote_code,
-        cpu_request=format_cpu(row.gpus * GPU_MODEL_MILLICORES or CPU_MODEL_MILLICORES),
-        memory_request_bytes=GPU_HOST_MEMORY_BYTES if row.gpus else memory.total_bytes,
-        disk_bytes=row.disk_gib * GIB,
+        cpu_request=format_cpu(gpus * GPU_MODEL_MILLICORES or CPU_MODEL_MILLICORES),
+        memory_request_bytes=GPU_HOST_MEMORY_BYTES if gpus else memory.total_bytes,
+        disk_bytes=disk_bytes(row.weights.bytes, way, gpu=gpus > 0, at_least_gib=row.disk_gib),
         memory=memory,
         weights_candidates=candidates,
-        timing=expected_timing(
-            row.weights.bytes,
-            _WAYS[type(candidates[0])] if candidates else "image",
-            gpu=row.gpus > 0,
-            readiness_s=row.readiness_minutes * 60,
-        ),
+        timing=_with_new_nodes(timing, runtime, gpu=gpus > 0),
+        distributed=row.distributed,
     )
+
+
+def _with_new_nodes(timing: Timing, runtime: RuntimeSettings, *, gpu: bool) -> Timing:
+    """The same where the nodes have to be added first. The limit counts from the start of the pod."""
+    if runtime.provisioning == "none":
+        return timing
+    return replace(timing, provisioning_s=provisioning_s(gpu=gpu))
 
 
 _WAYS: Final[Mapping[type[WeightsSource], WeightsWay]] = MappingProxyType(
@@ -150,7 +196,7 @@ _WAYS: Final[Mapping[type[WeightsSource], WeightsWay]] = MappingProxyType(
 def weights_candidates(
     options: PresetOptions, row: Preset, runtime: RuntimeSettings
 ) -> tuple[WeightsSource, ...]:
-    """Where the weights of a preset may come from: a volume that is named, else the image, else the hub.
+    """Where the weights of a preset may come from: a volume that is named, else an image, else the hub.
 
     With `weightsFrom` only that source counts, unless this installation does not have it: our own images
     are in no public registry, and without one of the installation's the hub has the same weights.
@@ -167,7 +213,7 @@ def _claim(options: PresetOptions) -> ClaimWeights | None:
 
 
 def _image(options: PresetOptions, row: Preset, runtime: RuntimeSettings) -> ImageWeights | None:
-    """The user's own image, or the row's; None where the registry that would hold it is not known."""
+    """The user's own image, or the row's; None where nobody publishes one, or not where we could know."""
     image = row.weights.image
     path = "/" + (options.weights_path or image.path).strip("/")
     if options.image:

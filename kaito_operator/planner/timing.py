@@ -1,4 +1,4 @@
-"""How long a Workspace takes to become ready, phase by phase, on a node that exists and has no image yet.
+"""How long a Workspace takes to become ready, phase by phase, on a node that has no image yet.
 
 Estimates for a person who waits, and the base of the limits after which a wait counts as stuck. They are
 on the safe side: an image that is there already, or a page cache that is warm, makes it faster.
@@ -36,6 +36,17 @@ importing torch and transformers takes 6 s from a warm one."""
 CPU_SERVER_START_S: Final = 10
 """Measured: importing torch and transformers takes 6 s on 2 cores. The rest is the first token."""
 
+NODE_LAUNCH_S: Final = 240
+"""From a claim to a machine that runs: v0.3.0 waits so long for a claim before it looks again."""
+
+NODE_JOIN_S: Final = 60
+"""From the machine to its node in the cluster. An assumption."""
+
+GPU_READY_S: Final = 120
+"""From the node to the GPUs that its device plugin registers: driver and plugin are installed first. An
+assumption; the three together are 7 minutes, and Microsoft tells of 5 to 10 for an A100 node (Microsoft Q&A,
+answer 12767836)."""
+
 TEMPLATE_LIMIT_S: Final = 600
 """v0.3.0 waits 10 minutes for a workload from a template."""
 
@@ -48,21 +59,28 @@ class Timing:
         start_s: images and weights reach the node.
         load_s: the server starts, loads the weights and generates its first token.
         limit_s: from the start of the pod; what is not ready by then is stuck.
+        provisioning_s: from the claim to a node that is usable; 0 where the node exists.
     """
 
     scheduling_s: int
     start_s: int
     load_s: int
     limit_s: int
+    provisioning_s: int = 0
 
     @property
     def ready_s(self) -> int:
         """All phases together."""
-        return self.scheduling_s + self.start_s + self.load_s
+        return self.provisioning_s + self.scheduling_s + self.start_s + self.load_s
 
 
 UNKNOWN_TIMING: Final = Timing(scheduling_s=SCHEDULING_S, start_s=0, load_s=0, limit_s=TEMPLATE_LIMIT_S)
 """Of a workload that nobody here knows anything of: a template."""
+
+
+def provisioning_s(*, gpu: bool) -> int:
+    """Seconds from the claim for a node to the node that can run the pod."""
+    return NODE_LAUNCH_S + NODE_JOIN_S + (GPU_READY_S if gpu else 0)
 
 
 def expected_timing(weights_bytes: int, way: WeightsWay, *, gpu: bool, readiness_s: int) -> Timing:

@@ -10,8 +10,16 @@ from types import MappingProxyType
 from typing import Final
 
 from kaito_operator.api.reasons import finding
-from kaito_operator.api.workspace import InferenceSpec, PresetSpec, TuningSpec, Workspace
+from kaito_operator.api.workspace import InferenceSpec, PresetOptions, PresetSpec, TuningSpec, Workspace
+from kaito_operator.planner.choice import choose
+from kaito_operator.planner.memory import PLANNED, Sizing
+from kaito_operator.planner.misfit import named_misfit
+from kaito_operator.planner.plan import named_type, node_count
+from kaito_operator.settings import RuntimeSettings
 from presets.catalog import Catalog, Preset, WeightsFormat
+
+AS_INSTALLED: Final = RuntimeSettings(runtime_image="")
+"""The settings that count where none are given: those of a fresh installation."""
 
 LOADABLE_FORMATS: Final[frozenset[WeightsFormat]] = frozenset({"safetensors", "bin"})
 """Checkpoints that the inference server loads."""
@@ -42,12 +50,17 @@ class Problem:
         return finding(self.reason, **self.facts).next_action
 
 
-def validate(workspace: Workspace, catalog: Catalog) -> tuple[Problem, ...]:
+def validate(
+    workspace: Workspace,
+    catalog: Catalog,
+    runtime: RuntimeSettings = AS_INSTALLED,
+    sizing: Sizing = PLANNED,
+) -> tuple[Problem, ...]:
     """Everything that is wrong, the first to be cured first; empty when it can be served. Raises nothing."""
-    return tuple(_problems(workspace, catalog))
+    return (*_of_text(workspace, catalog), *_of_instance_type(workspace, catalog, runtime, sizing))
 
 
-def _problems(workspace: Workspace, catalog: Catalog) -> Iterator[Problem]:
+def _of_text(workspace: Workspace, catalog: Catalog) -> Iterator[Problem]:
     if workspace.tuning is not None:
         yield from _of_tuning(workspace.tuning, catalog)
     elif workspace.inference is None:
@@ -98,6 +111,23 @@ def _of_inference(inference: InferenceSpec, count: int, catalog: Catalog) -> Ite
         )
 
 
+def _of_instance_type(
+    workspace: Workspace, catalog: Catalog, runtime: RuntimeSettings, sizing: Sizing
+) -> Iterator[Problem]:
+    """A named type that the preset does not fit. Without a preset nobody knows what is needed."""
+    inference, named = workspace.inference, named_type(workspace)
+    if named is None or inference is None or inference.preset is None or inference.template is not None:
+        return
+    row = catalog.get(inference.preset.name)
+    if row is None:
+        return
+    choice = choose(row, named, node_count(workspace), catalog.instance_types, runtime, sizing)
+    misfit = named_misfit(row, choice, catalog.instance_types, runtime.oldest_gpu)
+    if misfit:
+        code, facts = misfit
+        yield _problem(code, "resource.instanceType", **facts)
+
+
 def _unknown(name: str, path: str, catalog: Catalog) -> Problem:
     return _problem("PresetUnknown", path, preset=name, nearest=", ".join(catalog.nearest(name, 3)))
 
@@ -108,7 +138,7 @@ def _of_weights(preset: PresetSpec, row: Preset) -> Iterator[Problem]:
     if row.private and (preset.access_mode != "private" or not own_source):
         yield _problem("PresetPrivate", "inference.preset.accessMode", preset=row.name)
         return
-    if options.weights_from == "hub":
+    if options.weights_from == "hub" or _only_the_hub_is_left(options, row):
         if row.hub.gated and not options.model_access_secret:
             path = "inference.preset.presetOptions.modelAccessSecret"
             yield _problem("HubTokenMissing", path, preset=row.name, repository=row.hub.id)
@@ -124,6 +154,12 @@ def _of_weights(preset: PresetSpec, row: Preset) -> Iterator[Problem]:
             detail=f"an image of {row.name} as v0.3.0 builds it holds Meta's checkpoint (*.pth) in "
             f"{row.weights.image.path}; set presetOptions.weightsPath when yours has another layout",
         )
+
+
+def _only_the_hub_is_left(options: PresetOptions, row: Preset) -> bool:
+    """Nobody publishes an image, and the user names neither one nor a volume."""
+    own = options.image or options.volume_claim
+    return not own and row.weights.image.registry is None
 
 
 def _unloadable(row: Preset) -> bool:

@@ -6,20 +6,19 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
-from kaito_operator.api.reasons import REASONS, Finding, Phase, finding
+from kaito_operator.api.reasons import Finding, Phase, finding, worst
 from kaito_operator.api.status import PlanStatus
 from kaito_operator.api.workspace import ResourceSpec, Workspace
 from kaito_operator.manifests.render import Rendered
-from kaito_operator.manifests.weights import Delivery
-from kaito_operator.planner.plan import ClaimWeights, HubWeights, ImageWeights, Plan
+from kaito_operator.manifests.scheduling import NodeSource
+from kaito_operator.planner.plan import Plan
 from kaito_operator.reconcile import nodes, pods
+from kaito_operator.reconcile.demand import belongs_to
 from kaito_operator.reconcile.diagnosis import Expectations, Surroundings, diagnose_pod
 from kaito_operator.reconcile.observed import Obj, Observed
 from kaito_operator.reconcile.status import Assessment
 from kaito_operator.reconcile.workload import diagnose_workload
 
-# Of several pods the worst tells: what is blocked before what waits, earlier layers before later ones.
-_ORDER = {code: position for position, code in enumerate(REASONS)}
 # What the scheduler says of a node whose room a pod that is on its way out still takes.
 _NO_ROOM = frozenset({"InsufficientGpu", "InsufficientMemory", "InsufficientCpu"})
 
@@ -51,33 +50,6 @@ class Replicas:
         return (*self.ready, *self.waiting)
 
 
-def plan_status(plan: Plan, way: Delivery | None) -> PlanStatus:
-    """The plan as the status tells it."""
-    return PlanStatus(
-        nodes=plan.replicas,
-        gpus=plan.gpus_per_pod,
-        weights_bytes=plan.memory.weights_bytes if plan.memory else None,
-        kv_cache_bytes_per_token=plan.memory.kv_cache_bytes_per_token if plan.memory else None,
-        memory_bytes=plan.memory.total_bytes if plan.memory else None,
-        weights_from=way,
-        weights_source=_weights_source(plan),
-        facts_source="; ".join(plan.preset.sources)[:1024] if plan.preset else None,
-        expected_seconds_to_ready=plan.timing.ready_s or None,
-    )
-
-
-def _weights_source(plan: Plan) -> str | None:
-    match plan.weights:
-        case ImageWeights(image=image, path=path):
-            return f"{image} {path}"
-        case ClaimWeights(claim=claim, path=path):
-            return f"{claim} {path}".strip()
-        case HubWeights(repository=repository, revision=revision):
-            return f"{repository}@{revision}"
-        case None:
-            return None
-
-
 def replicas_of(observed: Observed, template_hash: str) -> Replicas:
     """Sort the Workspace's pods."""
     lost = frozenset(str(n["metadata"]["name"]) for n in observed.nodes if not nodes.is_ready(n))
@@ -101,38 +73,46 @@ def _role(pod: Obj, template_hash: str, lost_nodes: frozenset[str]) -> _Role | N
     return "ready" if pods.is_ready(pod) and not on_lost_node else "waiting"
 
 
-def assess(
+def assess(  # noqa: PLR0913, PLR0917 - as _finding
     workspace: Workspace,
     plan: Plan,
     plan_status: PlanStatus,
     rendered: Rendered,
+    around: Surroundings,
     observed: Observed,
-    now: datetime,
+    added: Finding | None = None,
 ) -> Assessment:
-    """What is true of a Workspace whose children are rendered."""
+    """What is true of a Workspace whose children are rendered.
+
+    `added` is what the nodes wait for that are being added for it; None when none are, or all are there.
+    """
     replicas = replicas_of(observed, rendered.template_hash)
-    around = surroundings(workspace, plan, observed, now)
     used = sorted({pods.node_of(p) for p in (*replicas.current, *replicas.older)} - {""})
     placed = [p for p in replicas.current if _is_placed(p, around)]
     return Assessment(
-        finding=_finding(workspace, plan, replicas, observed, around),
+        finding=_finding(workspace, plan, replicas, observed, around, added),
         resource_ready=len(placed) >= plan.replicas,
         worker_nodes=tuple(used),
-        instance_type=_instance_type(workspace, used, around),
+        instance_type=plan.instance_type or _instance_type(workspace, used, around),
         plan=plan_status,
         expected=_expected(plan),
     )
 
 
-def surroundings(workspace: Workspace, plan: Plan, observed: Observed, now: datetime) -> Surroundings:
+def surroundings(
+    workspace: Workspace, plan: Plan, observed: Observed, source: NodeSource, now: datetime
+) -> Surroundings:
     """What the diagnosis may look at."""
     resource = workspace.resource or ResourceSpec()
     selector = resource.label_selector.as_labels() if resource.label_selector else {}
+    candidates = [n for n in observed.nodes if source.claimed and belongs_to(n, workspace.metadata)]
+    if source.existing:
+        candidates += nodes.matching_nodes(observed.nodes, selector, resource.instance_type)
     return Surroundings(
         namespace=workspace.metadata.namespace,
         selector=selector,
         instance_type=resource.instance_type,
-        candidates=tuple(nodes.matching_nodes(observed.nodes, selector, resource.instance_type)),
+        candidates=tuple(candidates),
         by_name={str(n["metadata"]["name"]): n for n in observed.nodes},
         gpus=plan.gpus_per_pod,
         expected=Expectations(plan.timing.start_s, plan.timing.load_s, plan.timing.limit_s),
@@ -146,7 +126,12 @@ def stuck_pods(observed: Observed, rendered: Rendered) -> Sequence[Obj]:
 
 
 def _finding(
-    workspace: Workspace, plan: Plan, replicas: Replicas, observed: Observed, around: Surroundings
+    workspace: Workspace,
+    plan: Plan,
+    replicas: Replicas,
+    observed: Observed,
+    around: Surroundings,
+    added: Finding | None,
 ) -> Finding | None:
     if len(replicas.ready) >= plan.replicas and not replicas.older:
         return None
@@ -155,11 +140,16 @@ def _finding(
         return trouble
     # A pod that has ended says nothing once others have taken its place.
     told = replicas.waiting if replicas.current else replicas.ended
+    if added is not None:
+        # While nodes are on their way, that a pod has none is no news.
+        told = tuple(p for p in told if pods.node_of(p))
     found = [diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around) for pod in told]
+    if added is not None:
+        return worst([added, *(f for f in (*found, trouble) if f and f.blocked)])
     soon = [f for f in found if replicas.leaving and f.reason.code in _NO_ROOM]
     blocked = [f for f in found if f.blocked and f not in soon]
     if blocked or trouble:
-        return _worst(blocked) if blocked else trouble
+        return worst(blocked) if blocked else trouble
     if replicas.older or replicas.ready or soon:
         return finding(
             "RollingOut",
@@ -168,19 +158,15 @@ def _finding(
             name=workspace.metadata.name,
             namespace=workspace.metadata.namespace,
         )
-    return _worst(found) if found else finding("PodScheduling")
+    return worst(found) if found else finding("PodScheduling")
 
 
 def _missing_pods(workspace: Workspace, plan: Plan, replicas: Replicas, observed: Observed) -> Finding | None:
     """Why there are fewer pods than wanted, as far as the Deployment knows."""
-    workload = observed.children.get("Deployment")
+    workload = observed.children.get("StatefulSet" if plan.distributed else "Deployment")
     if workload is None or len(replicas.current) >= plan.replicas:
         return None
     return diagnose_workload(workload, workspace.metadata.namespace, workspace.metadata.name)
-
-
-def _worst(found: Sequence[Finding]) -> Finding:
-    return min(found, key=lambda f: (not f.blocked, _ORDER[f.reason.code], f.message))
 
 
 def _is_placed(pod: Obj, around: Surroundings) -> bool:
@@ -202,6 +188,7 @@ def _expected(plan: Plan) -> dict[Phase, int]:
     """Planned seconds by phase; none for a template, of which nothing is known."""
     timing = plan.timing
     phases: dict[Phase, int] = {
+        "Launching": timing.provisioning_s,
         "Scheduling": timing.scheduling_s,
         "Starting": timing.start_s,
         "Loading": timing.load_s,

@@ -5,42 +5,37 @@ diagnose, tell. Any input gives a Decision; what cannot be served becomes a stat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from pydantic import ValidationError
 
 from kaito_operator.api import labels
+from kaito_operator.api.conditions import MACHINE_READY, NODE_CLAIM_READY
 from kaito_operator.api.meta import ObjectMeta
 from kaito_operator.api.reasons import Finding, finding
 from kaito_operator.api.status import WorkspaceStatus
 from kaito_operator.api.workspace import ResourceSpec, Workspace
 from kaito_operator.manifests.render import render
 from kaito_operator.manifests.weights import delivery
-from kaito_operator.planner.plan import plan_workspace
+from kaito_operator.planner.status import plan_status
 from kaito_operator.planner.validate import Problem, validate
 from kaito_operator.reconcile import nodes
-from kaito_operator.reconcile.assess import assess, plan_status, stuck_pods
+from kaito_operator.reconcile.assess import assess, stuck_pods, surroundings
+from kaito_operator.reconcile.children import apply_children
+from kaito_operator.reconcile.context import Context
 from kaito_operator.reconcile.decision import Decision, earliest
+from kaito_operator.reconcile.deletion import decide_deletion
 from kaito_operator.reconcile.diagnosis import overdue_in_s
-from kaito_operator.reconcile.drift import needs_apply
+from kaito_operator.reconcile.group import old_group
 from kaito_operator.reconcile.looks import due_looks
 from kaito_operator.reconcile.observed import Obj, Observed
-from kaito_operator.reconcile.obstacles import obstacle
-from kaito_operator.reconcile.status import Assessment, build_status, status_patch, transitions
+from kaito_operator.reconcile.provision import Provision, effective_plan, node_source, provision
+from kaito_operator.reconcile.status import AddedNodes, Assessment, build_status, status_patch, transitions
 from kaito_operator.settings import RuntimeSettings
-from presets.catalog import Catalog
+
+__all__ = ["Context", "decide"]
 
 IMAGE_VOLUMES_SINCE = (1, 35)
-
-
-@dataclass(frozen=True)
-class Context:
-    """What is the same for all Workspaces."""
-
-    catalog: Catalog
-    runtime: RuntimeSettings
-    now: datetime
 
 
 def decide(raw: Obj, observed: Observed, context: Context) -> Decision:
@@ -52,25 +47,17 @@ def decide(raw: Obj, observed: Observed, context: Context) -> Decision:
         context: catalog, installation and time.
     """
     if "deletionTimestamp" in raw["metadata"]:
-        return _delete(raw)
+        return decide_deletion(raw, observed, context)
     told = _readable_status(raw)
     try:
         workspace = Workspace.model_validate({**raw, "status": told})
     except ValidationError as error:
         unreadable = Workspace(metadata=ObjectMeta.model_validate(raw["metadata"]), status=told)
-        return _tell(unreadable, raw, Assessment(_invalid(error)), context)
-    problems = validate(workspace, context.catalog)
+        return _tell(unreadable, raw, _unserved(told, _invalid(error)), context)
+    problems = validate(workspace, context.catalog, context.runtime)
     if problems:
-        return _tell(workspace, raw, Assessment(_problem(problems)), context)
+        return _tell(workspace, raw, _unserved(told, _problem(problems)), context)
     return _serve(workspace, raw, observed, context)
-
-
-def _delete(raw: Obj) -> Decision:
-    """Children go with their owner; our finalizer is only on objects that an older version stored."""
-    finalizers = raw["metadata"].get("finalizers", ())
-    if labels.FINALIZER not in finalizers:
-        return Decision()
-    return Decision(finalizers=tuple(f for f in finalizers if f != labels.FINALIZER))
 
 
 def _readable_status(raw: Obj) -> WorkspaceStatus | None:
@@ -91,39 +78,69 @@ def _problem(problems: Sequence[Problem]) -> Finding:
     return finding(problems[0].reason, **problems[0].facts)
 
 
+def _unserved(told: WorkspaceStatus | None, found: Finding) -> Assessment:
+    """Nothing is done; the nodes that are asked for stay known, since their claims stay."""
+    return Assessment(found, claims=tuple(told.claims) if told else ())
+
+
 def _serve(workspace: Workspace, raw: Obj, observed: Observed, context: Context) -> Decision:
-    plan = plan_workspace(workspace, context.catalog, context.runtime)
-    way = delivery(plan, image_volumes=_image_volumes(workspace, observed, context.runtime))
-    rendered = render(workspace, plan, way, context.runtime)
-    truth = assess(workspace, plan, plan_status(plan, way), rendered, observed, context.now)
-    obstacles = tuple(o for obj in rendered.objects if (o := obstacle(workspace, obj, observed, context.now)))
-    if obstacles:
-        truth = replace(truth, finding=obstacles[0].finding)
-    held_back = {o.kind for o in obstacles if o.hold}
-    apply = tuple(
-        obj
-        for obj in rendered.objects
-        if obj["kind"] not in held_back
-        and needs_apply(obj, observed.children.get(obj["kind"]), observed.spellings.get(obj["kind"]))
-    )
+    plan = effective_plan(workspace, observed, context)
+    workload = observed.children.get("StatefulSet" if plan.distributed else "Deployment")
+    source = node_source(workspace, plan, observed, context, workload)
+    way = delivery(plan, image_volumes=_image_volumes(workspace, workload, observed, context.runtime))
+    rendered = render(workspace, plan, way, context.runtime, source)
+    nodes_step = provision(workspace, plan, source, observed, context)
+    around = surroundings(workspace, plan, observed, source, context.now)
+    truth = assess(workspace, plan, plan_status(plan, way), rendered, around, observed, nodes_step.finding)
+    truth = replace(truth, claims=nodes_step.step.records, nodes=_added_nodes(nodes_step, context.runtime))
+    children = apply_children(workspace, rendered, observed, context.now)
+    if children.finding is not None:
+        truth = replace(truth, finding=children.finding)
     stuck = stuck_pods(observed, rendered)
     looks = due_looks(stuck, observed, context.now)
     again = earliest(
         looks.next_in_s,
         overdue_in_s(stuck, plan.timing.limit_s, context.now),
-        *(o.retry_after_s for o in obstacles),
+        children.again_in_s,
+        nodes_step.again_in_s,
     )
-    step = Decision(apply=apply, look_at=looks.now, retry_after_s=again)
+    step = Decision(
+        finalizers=_finalizers(raw, nodes_step, observed),
+        create=nodes_step.step.create,
+        apply=children.apply,
+        delete=(*nodes_step.step.delete, *old_group(plan, observed, rendered.template_hash)),
+        look_at=looks.now,
+        retry_after_s=again,
+    )
     return _tell(workspace, raw, truth, context, step)
 
 
-def _image_volumes(workspace: Workspace, observed: Observed, runtime: RuntimeSettings) -> bool:
+def _finalizers(raw: Obj, nodes_step: Provision, observed: Observed) -> tuple[str, ...] | None:
+    """Ours is there only because claims are cluster-scoped and so cannot go with their Workspace."""
+    present = tuple(raw["metadata"].get("finalizers", ()))
+    if labels.FINALIZER in present or not (nodes_step.step.create or observed.claims):
+        return None
+    return (*present, labels.FINALIZER)
+
+
+def _added_nodes(nodes_step: Provision, runtime: RuntimeSettings) -> AddedNodes | None:
+    if nodes_step.missing is None:
+        return None
+    kind = MACHINE_READY if runtime.provisioning == "machine" else NODE_CLAIM_READY
+    return AddedNodes(kind, nodes_step.missing, nodes_step.finding)
+
+
+def _image_volumes(
+    workspace: Workspace, workload: Obj | None, observed: Observed, runtime: RuntimeSettings
+) -> bool:
     """Whether this Workspace's images are mounted. Decided once, so that a new node cannot roll the pods."""
     if runtime.image_volumes != "auto":
         return runtime.image_volumes == "on"
-    decided = observed.children.get("Deployment", {}).get("metadata", {}).get("annotations", {})
+    decided = (workload or {}).get("metadata", {}).get("annotations", {})
     if way := decided.get(labels.ANNOTATION_WEIGHTS_FROM):
         return bool(way == "image")
+    if runtime.provisioning != "none":
+        return False  # of a node that is still to come nobody knows what it runs
     resource = workspace.resource or ResourceSpec()
     selector = resource.label_selector.as_labels() if resource.label_selector else {}
     usable = nodes.matching_nodes(observed.nodes, selector, resource.instance_type)

@@ -25,22 +25,36 @@ class PodRef:
 
 
 @dataclass(frozen=True)
+class ObjectRef:
+    """An object to be deleted: this one, not another of its name. Cluster-scoped ones have no namespace."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """The next step of one Workspace. Doing it twice changes nothing.
 
     Attributes:
-        apply: objects to be applied, in this order; only those that differ from what is there.
         finalizers: the Workspace's new finalizers; None leaves them.
+        create: claims to be created; one that exists is left as it is.
+        apply: objects to be applied, in this order; only those that differ from what is there.
         status: the Workspace's new status as a merge patch; None leaves it.
         events: transitions to be told.
+        delete: objects to be deleted, once the status that speaks of it is stored.
         look_at: pods whose Events are to be listed, then decide again.
         retry_after_s: look again after this time even if nothing happens; None waits for an event.
     """
 
-    apply: tuple[Obj, ...] = ()
     finalizers: tuple[str, ...] | None = None
+    create: tuple[Obj, ...] = ()
+    apply: tuple[Obj, ...] = ()
     status: dict[str, Any] | None = None
     events: tuple[EventDraft, ...] = ()
+    delete: tuple[ObjectRef, ...] = ()
     look_at: tuple[PodRef, ...] = ()
     retry_after_s: float | None = None
 

@@ -244,9 +244,10 @@ def _progress(pod: Obj, around: Surroundings) -> Finding:
     if any(c.running for c in main):
         return _loading(pod, around)
     expected = _duration(around.expected.start_s)
-    running = next((c for c in states if c.role == "init" and c.running), None)
-    if running is not None:
-        return _about(pod, around, "WeightsArriving", container=running.name, expected=expected)
+    init = [c for c in states if c.role == "init"]
+    if any(c.running or c.started_once for c in init):
+        # One and the same for all of them, so that the status does not turn with each.
+        return _about(pod, around, "WeightsArriving", container=init[-1].name, expected=expected)
     return _about(pod, around, "PodStarting", expected=expected)
 
 

@@ -1,8 +1,9 @@
 """Which nodes of the cluster a Workspace may use, and in what state they are."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from kaito_operator.api.labels import LABEL_INSTANCE_TYPE
+from kaito_operator.api.labels import LABEL_INSTANCE_TYPE, RESOURCE_GPU
 from kaito_operator.reconcile.observed import Obj
 
 
@@ -50,3 +51,25 @@ def runs_image_volumes(node: Obj) -> bool:
     if name != "containerd" or len(parts) < 2 or not all(p.isdecimal() for p in parts[:2]):
         return False
     return (int(parts[0]), int(parts[1])) >= (2, 1)
+
+
+def gpus_of(node: Obj) -> int:
+    """GPUs that the node offers to pods, taken or free."""
+    text = str(node.get("status", {}).get("allocatable", {}).get(RESOURCE_GPU, "0"))
+    return int(text) if text.isdecimal() else 0
+
+
+def not_ready_since(node: Obj) -> datetime | None:
+    """When the node stopped being ready; None while it is ready, or when it does not say."""
+    condition = ready_condition(node)
+    if condition.get("status") == "True" or not condition.get("lastTransitionTime"):
+        return None
+    return datetime.fromisoformat(str(condition["lastTransitionTime"]))
+
+
+def ready_since(node: Obj) -> datetime | None:
+    """Since when the node is ready; None while it is not, or when it does not say."""
+    condition = ready_condition(node)
+    if condition.get("status") != "True" or not condition.get("lastTransitionTime"):
+        return None
+    return datetime.fromisoformat(str(condition["lastTransitionTime"]))

@@ -35,6 +35,7 @@ class Refusal:
         applied_hash: hash of the object that was refused; another object may be accepted.
         at: when; the same object is not tried again at once.
         foreign: an object of this name exists that is not ours, so nothing was sent.
+        unknown_kind: the API server does not know the kind.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Refusal:
     applied_hash: str
     at: datetime
     foreign: bool = False
+    unknown_kind: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,23 @@ class Observed:
     """Everything that `decide` may look at besides the Workspace itself.
 
     Attributes:
-        children: the Service and the Deployment of the Workspace's name by kind.
+        children: the workload and the Services of the Workspace by `manifests.ownership.child_key`.
+        claims: the Machines and NodeClaims that carry the Workspace's labels.
+        vanished: claims that are gone though we did not delete them: name -> when.
+        many_nodes_lost: so many of all claims' nodes are not ready that none is to be replaced now.
         pods: the pods that carry the Workspace's label.
         nodes: all nodes of the cluster.
         pod_events: Events of stuck pods by pod uid.
-        refusals: writes of ours that could not be done, by kind.
-        spellings: what the API server made of our latest apply, by kind, where it says the same in other
+        refusals: writes of ours that could not be done, by child key; of claims by kind.
+        spellings: what the API server made of our latest apply, by child key, where it says the same in other
             words, as "1" for a user's "1000m".
     """
 
     cluster: ClusterFacts
     children: Mapping[str, Obj] = field(default_factory=dict)
+    claims: tuple[Obj, ...] = ()
+    vanished: Mapping[str, datetime] = field(default_factory=dict)
+    many_nodes_lost: bool = False
     pods: tuple[Obj, ...] = ()
     nodes: tuple[Obj, ...] = ()
     pod_events: Mapping[str, PodEvents] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from datetime import datetime
 from kaito_operator.api.labels import ANNOTATION_APPLIED_HASH
 from kaito_operator.api.reasons import Finding, finding
 from kaito_operator.api.workspace import Workspace
+from kaito_operator.manifests.ownership import child_key
 from kaito_operator.reconcile import ownership
 from kaito_operator.reconcile.observed import Obj, Observed
 
@@ -38,7 +39,7 @@ def _facts(workspace: Workspace, wanted: Obj) -> dict[str, str]:
 
 
 def _other_owner(workspace: Workspace, wanted: Obj, observed: Observed) -> Obstacle | None:
-    live = observed.children.get(wanted["kind"])
+    live = observed.children.get(child_key(wanted, workspace.metadata.name))
     if live is None or ownership.is_owned_by(live, workspace.metadata.uid):
         return None
     # Either is labelled as ours and therefore watched: its deletion brings us back here.
@@ -47,7 +48,7 @@ def _other_owner(workspace: Workspace, wanted: Obj, observed: Observed) -> Obsta
 
 
 def _refusal(workspace: Workspace, wanted: Obj, observed: Observed, now: datetime) -> Obstacle | None:
-    refusal = observed.refusals.get(wanted["kind"])
+    refusal = observed.refusals.get(child_key(wanted, workspace.metadata.name))
     if refusal is None or refusal.applied_hash != wanted["metadata"]["annotations"][ANNOTATION_APPLIED_HASH]:
         return None
     code = "NameConflict" if refusal.foreign else "WriteRefused"

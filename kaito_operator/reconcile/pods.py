@@ -41,8 +41,13 @@ def is_leaving(pod: Obj) -> bool:
 
 
 def is_of_a_workload(pod: Obj) -> bool:
-    """True for a pod that a Deployment made. Anyone can give a pod of his own our label."""
-    return bool(controller_of(pod).get("kind") == "ReplicaSet")
+    """True for a pod that our workload made. Anyone can give a pod of his own our label."""
+    return controller_of(pod).get("kind") in ("ReplicaSet", "StatefulSet")
+
+
+def is_staying(pod: Obj) -> bool:
+    """True for a pod of our workload that has not ended and is not being deleted."""
+    return is_of_a_workload(pod) and not is_finished(pod) and not is_leaving(pod)
 
 
 def is_current(pod: Obj, template_hash: str) -> bool:
@@ -78,6 +83,14 @@ def scheduled_at(pod: Obj) -> datetime | None:
     """When the pod got its node, or None."""
     entry = condition(pod, "PodScheduled")
     if entry.get("status") != "True" or not entry.get("lastTransitionTime"):
+        return None
+    return datetime.fromisoformat(entry["lastTransitionTime"])
+
+
+def unschedulable_since(pod: Obj) -> datetime | None:
+    """Since when the scheduler finds no node for the pod; None when it has one, or was not looked at."""
+    entry = condition(pod, "PodScheduled")
+    if entry.get("reason") != "Unschedulable" or not entry.get("lastTransitionTime"):
         return None
     return datetime.fromisoformat(entry["lastTransitionTime"])
 

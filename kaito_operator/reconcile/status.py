@@ -4,7 +4,7 @@ Equal findings give an equal status, so that nothing is written while nothing ch
 "seconds so far", and times only where something turned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,26 @@ from kaito_operator.api import conditions as kinds
 from kaito_operator.api import reasons
 from kaito_operator.api.conditions import Condition, ConditionStatus, set_condition
 from kaito_operator.api.reasons import Finding, Phase
-from kaito_operator.api.status import BlockedOn, PlanStatus, TimelineEntry, WorkspaceStatus
+from kaito_operator.api.status import BlockedOn, ClaimRecord, PlanStatus, TimelineEntry, WorkspaceStatus
 from kaito_operator.api.workspace import Workspace
 from kaito_operator.reconcile.decision import EventDraft
 
 _TIMELINE_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class AddedNodes:
+    """What a condition of v0.3.0 tells of the nodes that are added.
+
+    Attributes:
+        condition: MachineReady or NodeClaimReady.
+        missing: how many are not usable yet.
+        finding: what they wait for; None when all are there.
+    """
+
+    condition: str
+    missing: int
+    finding: Finding | None
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,8 @@ class Assessment:
         worker_nodes: the nodes of its pods, sorted.
         instance_type: asked for, chosen, or read from its nodes.
         plan: what was worked out; None when there is no plan.
+        claims: the nodes that are asked for.
+        nodes: how far those are; None where no nodes are added.
         expected: seconds that each phase is planned to take.
     """
 
@@ -39,6 +56,8 @@ class Assessment:
     instance_type: str | None = None
     plan: PlanStatus | None = None
     expected: Mapping[Phase, int] | None = None
+    claims: Sequence[ClaimRecord] = ()
+    nodes: AddedNodes | None = None
 
     @property
     def phase(self) -> Phase:
@@ -57,6 +76,7 @@ def build_status(workspace: Workspace, now_true: Assessment, now: datetime) -> W
         blocked_on=_blocked_on(old, now_true.finding, now),
         timeline=_timeline(old, now_true, now),
         plan=now_true.plan,
+        claims=list(now_true.claims),
         observed_generation=workspace.metadata.generation,
     )
 
@@ -121,6 +141,8 @@ def _conditions(
         )
         result = set_condition(result, new)
 
+    if now_true.nodes is not None:
+        put(now_true.nodes.condition, *_nodes_words(now_true.nodes))
     found = now_true.finding
     said = f"{found.message} {found.next_action}" if found else ""
     if now_true.resource_ready:
@@ -135,6 +157,20 @@ def _conditions(
             put(kinds.INFERENCE_READY, "False", found.reason.code, said)
         put(kinds.WORKSPACE_READY, "False", found.reason.code, said)
     return result
+
+
+def _nodes_words(added: AddedNodes) -> tuple[ConditionStatus, str, str]:
+    """(status, reason, message) of the condition on the added nodes; v0.3.0's words where all is well."""
+    machines = added.condition == kinds.MACHINE_READY
+    found = added.finding
+    if found is None:
+        what = reasons.MACHINES_READY_MESSAGE if machines else reasons.NODE_CLAIMS_READY_MESSAGE
+        return "True", reasons.NODES_READY_REASON, what
+    if found.blocked:
+        return "False", found.reason.code, f"{found.message} {found.next_action}"
+    reason = reasons.MACHINES_PENDING_REASON if machines else reasons.NODE_CLAIMS_PENDING_REASON
+    noun = "machines" if machines else "nodeClaims"
+    return "Unknown", reason, f"creating {added.missing} {noun}"
 
 
 def _blocked_on(old: WorkspaceStatus, found: Finding | None, now: datetime) -> BlockedOn | None:

@@ -116,6 +116,7 @@ class Controller:
         """Bring one Workspace one step closer. Returns seconds until it wants to be looked at again."""
         workspace = self.stores.workspaces.get(*key)
         if workspace is None:
+            await self.executor.delete_orphans(key, self.stores.claims_of(key))
             return None
         observed = self.stores.observe(key, self.facts())
         decision = decide(workspace, observed, self.context(datetime.now(UTC)))

@@ -2,9 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from kaito_operator.api.labels import LABEL_WORKSPACE
+from kaito_operator.api.labels import LABEL_WORKSPACE, LABEL_WORKSPACE_NAMESPACE
+from kaito_operator.api.machine import MACHINE_KIND, NODE_CLAIM_KIND
+from kaito_operator.manifests.group import headless_name
+from kaito_operator.manifests.ownership import child_key
+from kaito_operator.reconcile.claim import read_claim
 from kaito_operator.reconcile.decision import PodRef
+from kaito_operator.reconcile.nodes import is_ready
 from kaito_operator.reconcile.observed import ClusterFacts, Observed, PodEvents, Refusal
 from kaito_operator.shell.store import (
     NamespacedName,
@@ -18,6 +24,9 @@ from kaito_operator.shell.store import (
 
 WorkspaceKey = NamespacedName
 
+_VANISHED_KEPT = 1024
+_MANY_LOST = 0.2
+
 
 def owner_key(obj: Obj | None) -> WorkspaceKey | None:
     """The Workspace that a labelled child belongs to, or None."""
@@ -26,6 +35,15 @@ def owner_key(obj: Obj | None) -> WorkspaceKey | None:
     metadata = obj["metadata"]
     name = metadata.get("labels", {}).get(LABEL_WORKSPACE)
     return (metadata.get("namespace", ""), name) if name else None
+
+
+def claim_owner_key(obj: Obj | None) -> WorkspaceKey | None:
+    """The Workspace that a claim, or its node, was made for; both are cluster-scoped and so name it whole."""
+    if obj is None:
+        return None
+    labels = obj["metadata"].get("labels") or {}
+    namespace, name = labels.get(LABEL_WORKSPACE_NAMESPACE), labels.get(LABEL_WORKSPACE)
+    return (namespace, name) if namespace and name else None
 
 
 def _identity(pod: Obj) -> tuple[WorkspaceKey | None, str]:
@@ -38,21 +56,80 @@ class Stores:
 
     workspaces: Store = field(default_factory=lambda: Store("workspaces"))
     deployments: Store = field(default_factory=lambda: Store("deployments"))
+    statefulsets: Store = field(default_factory=lambda: Store("statefulsets"))
+    machines: Store = field(default_factory=lambda: Store("machines"))
+    nodeclaims: Store = field(default_factory=lambda: Store("nodeclaims"))
     services: Store = field(default_factory=lambda: Store("services"))
     pods: Store = field(default_factory=lambda: Store("pods", trim_pod))
     nodes: Store = field(default_factory=lambda: Store("nodes", trim_node))
     pod_events: dict[str, PodEvents] = field(default_factory=dict)
     refusals: dict[WorkspaceKey, dict[str, Refusal]] = field(default_factory=dict)
     spellings: dict[WorkspaceKey, dict[str, Obj]] = field(default_factory=dict)
+    vanished: dict[str, datetime] = field(default_factory=dict)
+    _deleted_by_us: set[str] = field(default_factory=set)
+    _claims_of: dict[WorkspaceKey, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     _pods_of: dict[WorkspaceKey, set[NamespacedName]] = field(default_factory=lambda: defaultdict(set))
 
     def all(self) -> tuple[Store, ...]:
         """The stores, for metrics and sweeps."""
-        return (self.workspaces, self.deployments, self.services, self.pods, self.nodes)
+        return (
+            self.workspaces,
+            self.deployments,
+            self.statefulsets,
+            self.services,
+            self.machines,
+            self.nodeclaims,
+            self.pods,
+            self.nodes,
+        )
+
+    @property
+    def claim_stores(self) -> tuple[Store, Store]:
+        """Those of both kinds of claims."""
+        return (self.machines, self.nodeclaims)
 
     def child_store(self, kind: str) -> Store:
         """The store of a kind that we create."""
-        return {"Deployment": self.deployments, "Service": self.services}[kind]
+        return {
+            "Deployment": self.deployments,
+            "StatefulSet": self.statefulsets,
+            "Service": self.services,
+            MACHINE_KIND: self.machines,
+            NODE_CLAIM_KIND: self.nodeclaims,
+        }[kind]
+
+    def index_claim(self, old: Obj | None, claim: Obj) -> None:
+        """Remember which Workspace a claim was made for."""
+        if (before := claim_owner_key(old)) is not None:
+            self._claims_of[before].discard((claim["kind"], claim["metadata"]["name"]))
+        if (owner := claim_owner_key(claim)) is not None:
+            self._claims_of[owner].add((claim["kind"], claim["metadata"]["name"]))
+
+    def forget_claim(self, claim: Obj, now: datetime) -> None:
+        """A claim is gone. One that nobody here deleted is told as such to the next decision."""
+        metadata = claim["metadata"]
+        if (owner := claim_owner_key(claim)) is not None:
+            self._claims_of[owner].discard((claim["kind"], metadata["name"]))
+            if not self._claims_of[owner]:
+                del self._claims_of[owner]
+        if metadata["uid"] in self._deleted_by_us:
+            self._deleted_by_us.discard(metadata["uid"])
+            return
+        self.vanished[metadata["name"]] = now
+        if len(self.vanished) > _VANISHED_KEPT:
+            del self.vanished[next(iter(self.vanished))]
+
+    def claims_of(self, key: WorkspaceKey) -> tuple[Obj, ...]:
+        """The claims that were made for a Workspace, by name."""
+        found = (self.child_store(kind).get("", name) for kind, name in sorted(self._claims_of.get(key, ())))
+        return tuple(claim for claim in found if claim is not None)
+
+    def remember_deletion(self, uid: str, answer: Obj) -> None:
+        """We deleted this object; the answer is what is left of it, or a mere Status."""
+        if any(claim["metadata"]["uid"] == uid for store in self.claim_stores for claim in store.values()):
+            self._deleted_by_us.add(uid)  # until it is gone
+        if answer.get("kind") in (MACHINE_KIND, NODE_CLAIM_KIND):
+            self.remember(answer)
 
     def index_pod(self, old: Obj | None, pod: Obj) -> None:
         """Remember which Workspace a pod belongs to, in place of the one of its labels before."""
@@ -82,29 +159,31 @@ class Stores:
         """
         store = self.workspaces if obj["kind"] == "Workspace" else self.child_store(obj["kind"])
         old, changed = store.put(obj)
+        if store in self.claim_stores:
+            self.index_claim(old, obj)
         return changed and old is not None and old.get("status") != obj.get("status")
 
-    def remember_spelling(self, key: WorkspaceKey, kind: str, answer: Obj | None) -> None:
+    def remember_spelling(self, key: WorkspaceKey, child: str, answer: Obj | None) -> None:
         """The answer to an apply that says the same in other words; None when the words are ours."""
         if answer is not None and self.workspaces.get(*key) is not None:
-            self.spellings.setdefault(key, {})[kind] = trim_metadata(answer)
+            self.spellings.setdefault(key, {})[child] = trim_metadata(answer)
         else:
-            self.spellings.get(key, {}).pop(kind, None)
+            self.spellings.get(key, {}).pop(child, None)
 
     def known(self, kind: str, namespace: str, name: str) -> bool:
         """True when the store holds this child."""
         return self.child_store(kind).get(namespace, name) is not None
 
-    def remember_refusal(self, key: WorkspaceKey, kind: str, refusal: Refusal | None) -> bool:
-        """What became of the latest write of this kind; None when it was accepted. True when that is news."""
-        old = self.refusals.get(key, {}).get(kind)
+    def remember_refusal(self, key: WorkspaceKey, child: str, refusal: Refusal | None) -> bool:
+        """What became of the latest write of this child; None when it was accepted. True when news."""
+        old = self.refusals.get(key, {}).get(child)
         if self.workspaces.get(*key) is None:
             return False  # deleted meanwhile: nobody would ever forget it again
         if refusal is not None:
-            self.refusals.setdefault(key, {})[kind] = refusal
+            self.refusals.setdefault(key, {})[child] = refusal
             return old is None or (old.applied_hash, old.message) != (refusal.applied_hash, refusal.message)
         if old is not None:
-            del self.refusals[key][kind]
+            del self.refusals[key][child]
         return old is not None
 
     def remember_pod_events(self, pod: PodRef, events: PodEvents) -> None:
@@ -113,9 +192,27 @@ class Stores:
         if held is not None and held["metadata"]["uid"] == pod.uid:
             self.pod_events[pod.uid] = events
 
-    def workspaces_on_node(self, node: str) -> set[WorkspaceKey]:
-        """The Workspaces with a pod on this node, and those with a pod on none yet."""
-        owners = set()
+    def _many_nodes_lost(self, claims: tuple[Obj, ...]) -> bool:
+        """True when more than a fifth of all claims' nodes are not ready: then the cause lies elsewhere.
+
+        Looked at only where one of these claims has lost its node.
+        """
+        if not any(self._has_lost_node(claim) for claim in claims):
+            return False
+        every = [claim for store in self.claim_stores for claim in store.values()]
+        lost = sum(self._has_lost_node(claim) for claim in every)
+        return lost > 1 and lost > len(every) * _MANY_LOST
+
+    def _has_lost_node(self, claim: Obj) -> bool:
+        name = read_claim(claim).node
+        node = self.nodes.get("", name) if name else None
+        return bool(name) and (node is None or not is_ready(node))
+
+    def workspaces_on_node(self, obj: Obj) -> set[WorkspaceKey]:
+        """The Workspace that the node was added for, those with a pod on it, and those with a pod on none."""
+        node = obj["metadata"]["name"]
+        added_for = claim_owner_key(obj)
+        owners = {added_for} if added_for else set()
         for pod in self.pods.values():
             owner = owner_key(pod)
             if owner and pod["spec"].get("nodeName", node) == node:
@@ -125,11 +222,14 @@ class Stores:
     def observe(self, key: WorkspaceKey, facts: ClusterFacts) -> Observed:
         """The surroundings of one Workspace, from memory only."""
         namespace, name = key
-        children = {
-            kind: child
-            for kind in ("Deployment", "Service")
-            if (child := self.child_store(kind).get(namespace, name)) is not None
-        }
+        names = (
+            ("Deployment", name),
+            ("StatefulSet", name),
+            ("Service", name),
+            ("Service", headless_name(name)),
+        )
+        found = (self.child_store(kind).get(namespace, child) for kind, child in names)
+        claims = self.claims_of(key)
         pods = tuple(
             pod
             for pod_key in sorted(self._pods_of.get(key, ()))
@@ -138,7 +238,10 @@ class Stores:
         uids = [pod["metadata"]["uid"] for pod in pods]
         return Observed(
             cluster=facts,
-            children=children,
+            children={child_key(child, name): child for child in found if child is not None},
+            claims=claims,
+            vanished=self.vanished,
+            many_nodes_lost=self._many_nodes_lost(claims),
             pods=pods,
             nodes=tuple(self.nodes.values()),
             pod_events={uid: self.pod_events[uid] for uid in uids if uid in self.pod_events},

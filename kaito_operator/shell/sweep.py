@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import logging
 from time import monotonic
+from typing import Protocol
 
 from kaito_operator.kube.client import Kube, path_of
 from kaito_operator.kube.errors import ApiError, NotFound
-from kaito_operator.shell.stores import WorkspaceKey
-from kaito_operator.shell.watch import Kind, Watch
+from kaito_operator.shell.store import NamespacedName, Obj
+from kaito_operator.shell.watch import Kind
 from kaito_operator.shell.workqueue import WorkQueue
 
 AFTER_RELIST_S = 2.0
@@ -20,10 +21,20 @@ EVERY_S = 600.0
 logger = logging.getLogger(__name__)
 
 
+class Watched(Protocol):
+    """Watches whose stores are swept."""
+
+    kinds: tuple[Kind, ...]
+    synced: asyncio.Event
+
+    def forgotten(self, kind: Kind, gone: Obj) -> None:
+        """An object has left its store."""
+
+
 class Sweeper:
     """Sweeps a kind soon after its watch was listed anew, and every kind every ten minutes."""
 
-    def __init__(self, kube: Kube, queue: WorkQueue[WorkspaceKey]) -> None:
+    def __init__(self, kube: Kube, queue: WorkQueue[NamespacedName]) -> None:
         self._kube = kube
         self._queue = queue
         self._relisted: dict[str, Kind] = {}
@@ -34,7 +45,7 @@ class Sweeper:
         self._relisted[kind.plural] = kind
         self._wake.set()
 
-    async def run(self, watch: Watch) -> None:
+    async def run(self, watch: Watched) -> None:
         """Sweep for ever."""
         while not watch.synced.is_set():
             await asyncio.sleep(AFTER_RELIST_S)
@@ -53,7 +64,7 @@ class Sweeper:
             for kind in kinds:
                 await self.sweep(kind, watch)
 
-    async def look_for_nothing(self, watch: Watch) -> None:
+    async def look_for_nothing(self, watch: Watched) -> None:
         """Say that the first picture is complete when there is nothing to be seen.
 
         A cluster without a node and a Workspace sends no event, and so nothing else would ever say it.
@@ -75,7 +86,7 @@ class Sweeper:
             return False  # a kind that is not installed has no objects
         return bool(listing.get("items", True))
 
-    async def sweep(self, kind: Kind, watch: Watch) -> None:
+    async def sweep(self, kind: Kind, watch: Watched) -> None:
         """Forget the objects of this kind that are gone, and wake their Workspaces."""
         try:
             listing = await self._kube.list_metadata(path_of(kind.group_version, kind.plural), **kind.query)

@@ -8,6 +8,7 @@ the wait for a complete first picture) and return None, so kopf's own indices st
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain, repeat
 from time import monotonic
 from typing import Any
@@ -15,10 +16,19 @@ from typing import Any
 import kopf
 
 from kaito_operator.api import labels
+from kaito_operator.api.machine import (
+    MACHINE_API_VERSION,
+    MACHINE_PLURAL,
+    NODE_CLAIM_API_VERSION,
+    NODE_CLAIM_PLURAL,
+)
 from kaito_operator.kube.login import watch_session
 from kaito_operator.shell.store import Obj, Store, key_of
-from kaito_operator.shell.stores import Stores, WorkspaceKey, owner_key
+from kaito_operator.shell.stores import Stores, WorkspaceKey, claim_owner_key, owner_key
 from kaito_operator.shell.workqueue import WorkQueue
+
+UNUSED_FINALIZER = "kopf.kaito.sh/unused"
+"""kopf takes its finalizer off every object that none of its handlers has to see die. Ours has to stay."""
 
 Owners = Callable[[Obj | None], set[WorkspaceKey]]
 
@@ -76,11 +86,18 @@ def watched_kinds(stores: Stores) -> tuple[Kind, ...]:
         return {owner} if owner else set()
 
     def node(obj: Obj | None) -> set[WorkspaceKey]:
-        return stores.workspaces_on_node(obj["metadata"]["name"]) if obj else set()
+        return stores.workspaces_on_node(obj) if obj else set()
+
+    def claim(obj: Obj | None) -> set[WorkspaceKey]:
+        owner = claim_owner_key(obj)
+        return {owner} if owner else set()
 
     return (
         Kind(labels.API_VERSION, labels.PLURAL, stores.workspaces, itself),
         Kind("apps/v1", "deployments", stores.deployments, child, ours),
+        Kind("apps/v1", "statefulsets", stores.statefulsets, child, ours),
+        Kind(MACHINE_API_VERSION, MACHINE_PLURAL, stores.machines, claim, ours),
+        Kind(NODE_CLAIM_API_VERSION, NODE_CLAIM_PLURAL, stores.nodeclaims, claim, ours),
         Kind("v1", "services", stores.services, child, ours),
         Kind("v1", "pods", stores.pods, child, ours),
         Kind("v1", "nodes", stores.nodes, node),
@@ -103,7 +120,7 @@ def watch_settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
-    settings.persistence.finalizer = labels.FINALIZER
+    settings.persistence.finalizer = UNUSED_FINALIZER
     settings.watching.server_timeout = 300  # integers: the API server refuses 300.0
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
@@ -170,6 +187,8 @@ class Watch:
             change = Change(old, kind.store.get(*key_of(body)), change.known)
             if kind.store is self.stores.pods:
                 self.stores.index_pod(old, body)
+            if kind.store in self.stores.claim_stores:
+                self.stores.index_claim(old, body)
         kind.changes[body["metadata"]["uid"]] = change
 
     def announce(self, kind: Kind, event: str | None, body: Obj) -> None:
@@ -195,5 +214,7 @@ class Watch:
         """Drop what was remembered beside an object that left its store."""
         if kind.store is self.stores.pods:
             self.stores.forget_pod(gone)
+        if kind.store in self.stores.claim_stores:
+            self.stores.forget_claim(gone, datetime.now(UTC))
         if kind.store is self.stores.workspaces:
             self.stores.forget_workspace((gone["metadata"]["namespace"], gone["metadata"]["name"]))

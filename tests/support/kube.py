@@ -30,6 +30,9 @@ _ROOTS = {
     "persistentvolumes": "/api/v1",
     "deployments": "/apis/apps/v1",
     "replicasets": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
+    "machines": "/apis/karpenter.sh/v1alpha5",
+    "nodeclaims": "/apis/karpenter.sh/v1",
     "leases": "/apis/coordination.k8s.io/v1",
     "workspaces": "/apis/kaito.sh/v1alpha1",
 }

@@ -3,7 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kaito_operator.api.labels import ANNOTATION_TEMPLATE_HASH, LABEL_WORKSPACE
+from kaito_operator.api.labels import (
+    ANNOTATION_TEMPLATE_HASH,
+    LABEL_INSTANCE_TYPE,
+    LABEL_WORKSPACE,
+    LABEL_WORKSPACE_NAMESPACE,
+)
+from kaito_operator.api.machine import MACHINE_KIND, MACHINE_STEPS, NODE_CLAIM_STEPS
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Obj = dict[str, Any]
@@ -95,3 +101,51 @@ def running(*, since: float = -5, **fields: Any) -> Obj:
 
 def ended(code: int, reason: str = "Error", message: str = "") -> Obj:
     return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+LAUNCHED, REGISTERED, DONE = 1, 2, 3
+"""Steps that a claim has behind it."""
+
+
+def claim_status(kind: str, reached: int, *, reason: str = "", node: str = "", **more: Any) -> Obj:
+    """What a provisioner says of a claim that has `reached` so many steps, and of the next one `reason`.
+
+    `final` as our provisioner does when it gives up; `broken` when all was done and Ready is lost again;
+    `since` in seconds from NOW.
+    """
+    machine, broken = kind == MACHINE_KIND, bool(more.get("broken"))
+    not_done = "False" if machine or more.get("final") else "Unknown"
+    moment = at(more.get("since", 0))
+    conditions: list[Obj] = []
+    for place, step in enumerate(MACHINE_STEPS if machine else NODE_CLAIM_STEPS):
+        entry = {"type": step, "status": "True", "lastTransitionTime": moment}
+        if place >= reached:
+            entry |= {
+                "status": not_done if place == reached else "Unknown",
+                "reason": "AwaitingReconciliation",
+            }
+        if place == reached:
+            entry |= {"reason": reason or "Pending", "message": more.get("message", "")}
+        conditions.append(entry)
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment}
+    if broken or reached < DONE:
+        ready |= {
+            "status": "False" if broken else not_done,
+            "reason": reason,
+            "message": more.get("message", ""),
+        }
+    return {"conditions": [*conditions, ready], **({"nodeName": node} if node else {})}
+
+
+def a_claim(name: str = "old-1", *, kind: str = "Machine", created: float = 0, **more: Any) -> Obj:
+    """A claim of Workspace `ws`, as yet unseen by its provisioner unless `reached` says how far it is."""
+    requirement = {"key": LABEL_INSTANCE_TYPE, "operator": "In", "values": [more.pop("instance_type", "T")]}
+    metadata = {
+        "name": name,
+        "uid": f"uid-{name}",
+        "creationTimestamp": at(created),
+        "labels": {LABEL_WORKSPACE: "ws", LABEL_WORKSPACE_NAMESPACE: "ns"},
+        **({"deletionTimestamp": at(0)} if more.pop("deleting", False) else {}),
+    }
+    status = claim_status(kind, more.pop("reached"), **more) if "reached" in more else {}
+    return {"kind": kind, "metadata": metadata, "spec": {"requirements": [requirement]}, "status": status}

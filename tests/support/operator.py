@@ -1,4 +1,4 @@
-"""The operator as a child process, from this checkout's sources, against the cluster of a kubeconfig."""
+"""The operator and the provisioner as child processes, from this checkout, against a kubeconfig's cluster."""
 
 import os
 import signal
@@ -26,6 +26,9 @@ def free_port() -> int:
 class OperatorProcess:
     """Started on entry, stopped on exit; may be killed and started again in between."""
 
+    module = "kaito_operator"
+    leader_metric = "kaito_leader"
+
     def __init__(self, kubeconfig: Path, log: Path, namespace: str, **settings: str) -> None:
         self.port = free_port()
         self.log = log
@@ -46,7 +49,7 @@ class OperatorProcess:
         """Start, and wait until it has seen the cluster and may write."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kaito_operator"],
+                [sys.executable, "-m", self.module],
                 env=self._environment,
                 cwd=CHECKOUT,
                 stdout=log,
@@ -63,7 +66,7 @@ class OperatorProcess:
         try:
             base = f"http://127.0.0.1:{self.port}"
             ready = httpx.get(f"{base}/readyz", timeout=2).status_code == 200
-            return ready and "kaito_leader 1.0" in httpx.get(f"{base}/metrics", timeout=2).text
+            return ready and f"{self.leader_metric} 1.0" in httpx.get(f"{base}/metrics", timeout=2).text
         except httpx.HTTPError:
             return False
 
@@ -104,3 +107,10 @@ class OperatorProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class ProvisionerProcess(OperatorProcess):
+    """The gpu-provisioner, in the same way."""
+
+    module = "kaito_operator.provisioner"
+    leader_metric = "kaito_provisioner_leader"

@@ -11,6 +11,7 @@ from tools.images.base import Base, find_base
 from tools.images.builders import Build, Builder, find_builder
 from tools.images.errors import ImageError
 from tools.images.host import write_secrets
+from tools.images.programs import program_context
 from tools.images.recipes import CHECKOUT, Recipe, content_tag, load_recipes
 from tools.images.registry import has_image
 from tools.images.steps import Report, step
@@ -80,7 +81,7 @@ class _Session:
 
     def provide(self, name: str, recipe: Recipe) -> str:
         """Make one image be where it should be; return its reference."""
-        base = "" if recipe.weights else self._found_base().identity
+        base = "" if recipe.stands_alone else self._found_base().identity
         tag = content_tag(recipe, base)
         reference = f"{self.registry}/{recipe.repository}:{tag}"
         if self.push and has_image(self.registry, recipe.repository, tag):
@@ -102,6 +103,9 @@ class _Session:
         if recipe.weights is not None:
             key = content_tag(recipe, "")
             context = weights_context(name, recipe.weights, key, self.cache, self.report)
+            return Build(reference, context, dockerfile, labels=recipe.labels)
+        if recipe.program is not None:
+            context = program_context(recipe.program, self.cache, self.report)
             return Build(reference, context, dockerfile, labels=recipe.labels)
         arguments = {**recipe.arguments, "BASE_IMAGE": self._found_base().reference}
         return Build(reference, CHECKOUT, dockerfile, arguments, recipe.labels, write_secrets(self.secrets))

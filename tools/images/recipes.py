@@ -28,6 +28,20 @@ class Weights(BaseModel):
     converter: str
 
 
+class Program(BaseModel):
+    """A program of our own that is built outside and is all that its image holds.
+
+    Attributes:
+        module: folder of its Go module; the program is named like it.
+        takes: how long a build takes, for the line before it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    module: str
+    takes: str
+
+
 class Recipe(BaseModel):
     """One row of images.yaml.
 
@@ -38,7 +52,8 @@ class Recipe(BaseModel):
         arguments: build arguments.
         tag_suffix: ends the tag where one repository has several flavours.
         labels: on the image.
-        weights: where it carries weights; None for programs, which stand on the base image.
+        weights: where it carries weights; else None.
+        program: where it carries one static program; else None. What has neither stands on the base image.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +65,12 @@ class Recipe(BaseModel):
     tag_suffix: str = ""
     labels: dict[str, str] = {}
     weights: Weights | None = None
+    program: Program | None = None
+
+    @property
+    def stands_alone(self) -> bool:
+        """True for an image without a base image."""
+        return self.weights is not None or self.program is not None
 
 
 def load_recipes(table: Path = TABLE) -> dict[str, Recipe]:
@@ -71,7 +92,9 @@ def content_tag(recipe: Recipe, base: str, checkout: Path = CHECKOUT) -> str:
     """
     digest = hashlib.sha256()
     _add(digest, "base", base.encode())
-    _add(digest, "recipe", recipe.model_dump_json().encode())
+    # What a row does not have must not change its tag: weights take a minute to convert anew.
+    unused = {"program"} if recipe.program is None else None
+    _add(digest, "recipe", recipe.model_dump_json(exclude=unused).encode())
     for path in _input_files(checkout, [recipe.dockerfile, ".dockerignore", *recipe.inputs]):
         _add(digest, path.relative_to(checkout).as_posix(), path.read_bytes())
     return digest.hexdigest()[:TAG_DIGITS] + recipe.tag_suffix

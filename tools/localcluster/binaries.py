@@ -78,6 +78,22 @@ def ensure(folder: Path, release: Release, say: Say) -> Binaries:
     return found
 
 
+def ensure_program(source: Path, target: Path, takes: str, say: Say) -> None:
+    """Build the Go module in a folder into one static program, unless it is there from this very source.
+
+    Args:
+        source: folder with go.mod, go.sum and the program's files.
+        target: the program; beside it come a log and a mark of its source.
+        takes: how long it takes, for a person.
+        say: gets lines as in ensure().
+
+    Raises:
+        ClusterError: Go is missing or the build failed; with the end of its log.
+    """
+    with _locked(target.parent):
+        _Builder(target.parent, say).program(target, source, takes)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process build at a time; a second one finds the work done."""
@@ -144,6 +160,9 @@ class _Builder:
         new = target.with_name(f".{target.name}.new")
         write_program_image(new, PAUSE_IMAGE, program, platform.machine())
         new.rename(target)
+
+    def program(self, target: Path, source: Path, takes: str) -> None:
+        self._module(target, source, "go.mod", (f"the program {target.name}", takes), "-s -w")
 
     def _module(self, target: Path, source: Path, modfile: str, what: tuple[str, str], flags: str) -> None:
         """Build the module in a source folder into one file, unless that file is from this very source."""

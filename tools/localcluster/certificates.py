@@ -60,7 +60,7 @@ class Authority:
         name = _name("kaito-local-ca")
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         certificate = (
-            _builder(name, name, key.public_key())
+            _builder(name, name, key.public_key(), key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .sign(key, hashes.SHA256())
@@ -94,7 +94,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         builder = (
-            _builder(_name(user, groups), ca.subject, key.public_key())
+            _builder(_name(user, groups), ca.subject, key.public_key(), ca_key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         )
@@ -116,7 +116,10 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    signed_by: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -127,6 +130,9 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))  # tolerates a clock that is set back a little
         .not_valid_after(now + LIFETIME)
+        # Python 3.13 trusts no certificate without them.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_by), critical=False)
     )
 
 

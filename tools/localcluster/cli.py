@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace) -> None:
                 taints=parse_taints(options.taints),
                 gpus=options.gpus,
                 instance_type=options.instance_type,
+                pluggable_gpus=options.pluggable_gpus,
             )
         case "remove-node":
             cluster.remove_node(options.name)
@@ -76,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--labels", default="", metavar="KEY=VALUE,...")
     add.add_argument("--taints", default="", metavar="KEY=VALUE:EFFECT,...")
     add.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu that it pretends to have")
+    add.add_argument(
+        "--pluggable-gpus", type=int, default=0, metavar="N", help="GPUs that a device plugin will register"
+    )
     add.add_argument("--instance-type", help="its label node.kubernetes.io/instance-type")
 
     remove = commands.add_parser("remove-node", help="remove a node")

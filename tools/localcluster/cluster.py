@@ -126,6 +126,7 @@ class Cluster:
         taints: Sequence[Taint] = (),
         gpus: int = 0,
         instance_type: str | None = None,
+        pluggable_gpus: int = 0,
     ) -> None:
         """Boot one more node and wait until it is Ready. The same request again changes nothing.
 
@@ -135,6 +136,7 @@ class Cluster:
             taints: present at its registration.
             gpus: amount of nvidia.com/gpu that it pretends to have.
             instance_type: short for its label node.kubernetes.io/instance-type.
+            pluggable_gpus: simulated GPUs that appear when a device plugin registers them.
         """
         wanted = dict(labels or {})
         if instance_type:
@@ -142,7 +144,7 @@ class Cluster:
         with self._changing(), self._opened() as stack:
             present = {node.spec.name: node for node in stack.nodes()}
             index = free_index([node.spec.index for node in present.values()])
-            spec = NodeSpec(name, index, wanted, tuple(taints), gpus)
+            spec = NodeSpec(name, index, wanted, tuple(taints), gpus, pluggable_gpus)
             if name in present and not present[name].spec.same_request(spec):
                 raise ClusterError(f"There is a node {name} that is different: remove-node {name} first.")
             node = present.get(name) or stack.node(spec)

@@ -55,6 +55,7 @@ DEBIAN_PACKAGES = {
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "iptables": "iptables",
     "ip": "iproute2",
+    "nsenter": "util-linux",
     "docker-registry": "docker-registry",
     "htpasswd": "apache2-utils",
 }

@@ -22,6 +22,8 @@ from tools.localcluster.settings import (
 )
 
 CNI_PLUGINS = Path("/usr/lib/cni")
+# Neither is used here, and both would create folders outside ours.
+UNUSED_PLUGINS = ("io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt")
 NAMESPACE = "k8s.io"  # the one that the kubelet's containers and images live in
 
 
@@ -65,14 +67,14 @@ def registry_hosts(port: int) -> str:
 def configuration(node: NodePaths) -> str:
     """Render containerd's own configuration (format version 3)."""
     certs = node.config / "registries"
+    unused = ", ".join(f'"{name}"' for name in UNUSED_PLUGINS)
     return f"""\
 version = 3
 root = "{node.images}"
 state = "{node.containerd_state}"
 temp = "{node.run}/temp"
 imports = []
-# Neither is used here, and both would create folders outside ours.
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
+disabled_plugins = [{unused}]
 
 [grpc]
 address = "{node.socket}"
@@ -141,6 +143,7 @@ class Containerd:
             lambda: listens(self._node.socket),
             environment={"PATH": path},
             group=cgroups.runtime_group(self.name),
+            namespace=self._node.namespace,
         )
 
     def ctr(self, *arguments: str, tolerate: bool = False, timeout_s: float = 60) -> str:
@@ -178,7 +181,14 @@ class Containerd:
                 if not found:
                     break
                 self._remove(kind, found)
+        self._end_leases()
         return not self._list("containers") and not self._list("sandboxes")
+
+    def _end_leases(self) -> None:
+        """Let go of what sandboxes held beside their containers: the layers of image volumes."""
+        held = self.ctr("leases", "list", "--quiet").split()
+        if held:
+            self.ctr("leases", "delete", "--sync", *held, tolerate=True)
 
     def _list(self, kind: str) -> list[str]:
         quiet = ["--quiet"] if kind == "containers" else []

@@ -25,6 +25,7 @@ class FixedNodes:
         taints: Sequence[Taint] = (),
         gpus: int = 0,
         instance_type: str | None = None,
+        pluggable_gpus: int = 0,
     ) -> None:
         """Refuse."""
         raise ClusterError(f"Node {name} cannot be added to {self.description}. {ADVICE}")

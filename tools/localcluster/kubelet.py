@@ -14,8 +14,8 @@ from tools.localcluster.paths import NodePaths, private_folder, write_private
 from tools.localcluster.processes import Daemon
 from tools.localcluster.settings import DNS_DOMAIN, DNS_SERVICE, KUBELET_PORT, node_address
 
-# Compiled into the kubelet, whatever its --root-dir: the place where device plugins register, and
-# links to the containers' output.
+# Compiled into the kubelet, whatever its --root-dir: the place where device plugins register (each node
+# sees a folder of its own there: namespace.py), and links to the containers' output.
 SHARED_FOLDER = Path("/var/lib/kubelet")
 SHARED_LOG_LINKS = Path("/var/log/containers")
 
@@ -55,13 +55,13 @@ class Kubelet:
         options = {
             "config": config,
             "kubeconfig": self._kubeconfig(),
-            "root-dir": private_folder(node.kubelet),
+            "root-dir": SHARED_FOLDER,
             "hostname-override": spec.name,
             "node-ip": node_address(spec.index),
             "node-labels": ",".join(f"{key}={value}" for key, value in spec.kubelet_labels().items()),
         }
         argv = [str(self._program), "kubelet", *(f"--{name}={value}" for name, value in options.items())]
-        return Daemon(f"kubelet-{spec.name}", argv, self.ready)
+        return Daemon(f"kubelet-{spec.name}", argv, self.ready, namespace=node.namespace)
 
     def ready(self) -> bool:
         """Say whether the kubelet is well and its node is Ready."""
@@ -107,6 +107,10 @@ class Kubelet:
             "volumePluginDir": str(self._node.state / "volume-plugins"),
             "podLogsDir": str(self._node.pod_logs),
             "serializeImagePulls": False,
+            # How soon devices that a plugin registers are on the Node object (default 10 s). An unchanged
+            # status is still written every 5 minutes only, which would follow the first value unless set.
+            "nodeStatusUpdateFrequency": "2s",
+            "nodeStatusReportFrequency": "5m",
             "oomScoreAdj": 0,  # a lower score needs CAP_SYS_RESOURCE, which root in a container may lack
             **self._shared_machine(),
         }

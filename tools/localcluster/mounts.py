@@ -18,10 +18,16 @@ def below(folders: Iterable[Path], mountinfo: str) -> list[str]:
         mountinfo: text of /proc/self/mountinfo, whose field 5 is the mount point, octal escapes in it.
     """
     prefixes = [str(folder) for folder in folders]
-    points = [_unescaped(line.split()[4]) for line in mountinfo.splitlines()]
-    ours = [p for p in points if any(p == prefix or p.startswith(f"{prefix}/") for prefix in prefixes)]
+    ours = [
+        p for p in points(mountinfo) if any(p == prefix or p.startswith(f"{prefix}/") for prefix in prefixes)
+    ]
     # The kernel lists mounts in the order they were made; what came last lies on top.
     return ours[::-1]
+
+
+def points(mountinfo: str) -> list[str]:
+    """List all mount points of a mountinfo text, in the order they were made."""
+    return [_unescaped(line.split()[4]) for line in mountinfo.splitlines()]
 
 
 def _unescaped(text: str) -> str:
@@ -30,6 +36,6 @@ def _unescaped(text: str) -> str:
 
 def unmount_below(*folders: Path) -> None:
     """Unmount everything in these folders; what is still busy goes as soon as its last user does."""
-    points = below(folders, MOUNTINFO.read_text())
-    for start in range(0, len(points), MOUNTS_A_CALL):
-        run("umount", "--lazy", "--", *points[start : start + MOUNTS_A_CALL])
+    found = below(folders, MOUNTINFO.read_text())
+    for start in range(0, len(found), MOUNTS_A_CALL):
+        run("umount", "--lazy", "--", *found[start : start + MOUNTS_A_CALL])

@@ -1,6 +1,6 @@
 """One node: a containerd and a kubelet with a bridge, folders and control groups of their own."""
 
-from tools.localcluster import cgroups, leftovers, network
+from tools.localcluster import cgroups, leftovers, namespace, network, seed
 from tools.localcluster.api import Api, Json
 from tools.localcluster.binaries import Binaries
 from tools.localcluster.certificates import Authority
@@ -9,7 +9,7 @@ from tools.localcluster.kubelet import Kubelet, certificate_name
 from tools.localcluster.nodespec import GPU_RESOURCE, NodeSpec
 from tools.localcluster.paths import Paths, write_private
 from tools.localcluster.processes import Daemon, Processes
-from tools.localcluster.settings import PAUSE_IMAGE, bridge
+from tools.localcluster.settings import FIRST_NODE, PAUSE_IMAGE, bridge
 
 
 def runtime_daemon(name: str) -> str:
@@ -45,6 +45,7 @@ class Node:
     ) -> None:
         self.spec = spec
         self._paths = paths.node(spec.name)
+        self._images_of_first = paths.node(FIRST_NODE).images
         self._binaries = binaries
         self._processes = processes
         self._authority = authority
@@ -63,6 +64,15 @@ class Node:
     def start_runtime(self) -> None:
         """Start the container runtime without waiting for it."""
         network.ensure_bridge(self.spec.index)
+        namespace.ensure(self._paths)
+        if not self._paths.images.exists() and seed.available(self._images_of_first):
+            seed.plant(
+                self._images_of_first,
+                self.spec.name,
+                self._paths,
+                self._binaries.containerd,
+                self._processes,
+            )
         self.containerd.write_configuration(self.spec.index)
         self._processes.ensure(self.containerd.daemon())
 
@@ -71,6 +81,7 @@ class Node:
         self._processes.wait_ready(self.containerd.daemon())
         if not self.containerd.has_image(PAUSE_IMAGE):
             self.containerd.import_image(self._binaries.pause_archive)
+        write_private(self._paths.simulated_gpus, f"{self.spec.pluggable_gpus}\n")
         self._processes.ensure(self._kubelet.daemon())
 
     def wait_ready(self) -> None:
@@ -96,7 +107,7 @@ class Node:
 
     def healthy(self) -> bool:
         """Say whether both daemons run and are ready, with all GPUs in place."""
-        running = all(self._processes.running(daemon.name) and daemon.ready() for daemon in self.daemons())
+        running = all(self._processes.works(daemon) for daemon in self.daemons())
         if not running or not self.spec.gpus:
             return running
         return has_gpus(self._api.get(f"/api/v1/nodes/{self.spec.name}") or {}, self.spec.gpus)
@@ -115,6 +126,7 @@ class Node:
         self._processes.stop(kubelet_daemon(name))
         cgroups.kill(cgroups.node_group(name))
         self._processes.stop(runtime_daemon(name))
+        self._processes.stop(seed.daemon_name(name))
         cgroups.kill(cgroups.runtime_group(name))
         for group in (cgroups.node_group(name), cgroups.runtime_group(name)):
             cgroups.remove(group)

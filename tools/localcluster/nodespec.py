@@ -67,6 +67,8 @@ class NodeSpec:
         labels: beside those that every kubelet sets.
         taints: given at its registration.
         gpus: capacity of nvidia.com/gpu it pretends to have.
+        pluggable_gpus: simulated GPUs that the scheduler sees once a device plugin on the node registers
+            them; on a machine with real ones it is the same.
     """
 
     name: str
@@ -74,6 +76,7 @@ class NodeSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
     gpus: int = 0
+    pluggable_gpus: int = 0
 
     def __post_init__(self) -> None:
         """Refuse names that Kubernetes (or a path) could not hold, and negative GPU counts."""
@@ -82,8 +85,14 @@ class NodeSpec:
                 f"{self.name!r} is no node name: use at most 63 lower-case letters, digits and '-', "
                 "with a letter or a digit at both ends."
             )
-        if self.gpus < 0:
-            raise ClusterError(f"A node cannot have {self.gpus} GPUs: give 0 or more.")
+        for count in (self.gpus, self.pluggable_gpus):
+            if count < 0:
+                raise ClusterError(f"A node cannot have {count} GPUs: give 0 or more.")
+        if self.gpus and self.pluggable_gpus:
+            raise ClusterError(
+                "A node's GPUs are pretended or pluggable, not both: the device plugin would overwrite the "
+                "pretended ones. Give gpus or pluggable_gpus."
+            )
 
     def same_request(self, other: "NodeSpec") -> bool:
         """Say whether two specs ask for the same, wherever the node was placed."""

@@ -47,8 +47,18 @@ class NodePaths:
 
     @property
     def kubelet(self) -> Path:
-        """The kubelet's root: pods' volumes are mounted below it."""
+        """The kubelet's root: what /var/lib/kubelet is in the node's mount namespace."""
         return self.state / "kubelet"
+
+    @property
+    def simulated_gpus(self) -> Path:
+        """The number of GPUs that a device plugin finds on the node, as text."""
+        return self.kubelet / "simulated-gpus"
+
+    @property
+    def namespace(self) -> Path:
+        """The file that keeps the node's mount namespace."""
+        return self.run / "mount-namespace"
 
     @property
     def pod_logs(self) -> Path:

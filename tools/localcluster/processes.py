@@ -6,6 +6,7 @@ boot: a pid that the kernel gave to somebody else in the meantime is never signa
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ class Daemon:
         deadline_s: how long it may take until ready on a slow machine.
         environment: added to the few variables every daemon gets.
         group: control group for it and its children.
+        namespace: file that pins the mount namespace it lives in; None is this process's own.
     """
 
     name: str
@@ -40,6 +42,13 @@ class Daemon:
     deadline_s: float = 60
     environment: Mapping[str, str] = field(default_factory=dict)
     group: Path = cgroups.DAEMONS
+    namespace: Path | None = None
+
+    def command(self) -> list[str]:
+        """Give what is started: the program, or nsenter, which becomes the program."""
+        nsenter = shutil.which("nsenter") or "/usr/bin/nsenter"
+        enter = [nsenter, f"--mount={self.namespace}", "--"] if self.namespace else []
+        return [*enter, *self.argv]
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,14 @@ def stat(pid: int) -> Stat | None:
     return None if found.state in "ZX" else found
 
 
+def inhabits(pid: int, namespace: Path) -> bool:
+    """Say whether a process is in the namespace that a file pins; False when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/ns/mnt").stat().st_ino == namespace.stat().st_ino
+    except OSError:
+        return False
+
+
 class Processes:
     """The daemons of the cluster.
 
@@ -125,6 +142,12 @@ class Processes:
         """Say whether the very process that was started is still there."""
         return self.look(name) is not None
 
+    def works(self, daemon: Daemon) -> bool:
+        """Say whether a daemon runs, in the mount namespace that is its own, and is ready."""
+        found = self.look(daemon.name)
+        at_home = found and (not daemon.namespace or inhabits(found[0].pid, daemon.namespace))
+        return bool(at_home) and daemon.ready()
+
     def start(self, daemon: Daemon) -> None:
         """Start a daemon without waiting for it; its earlier output moves to NAME.previous.log."""
         private_folder(self._logs)
@@ -146,10 +169,9 @@ class Processes:
         One that runs without being ready is stopped first: it hangs, or belongs to a start that was
         interrupted and will be waited for again.
         """
-        if self.running(daemon.name):
-            if daemon.ready():
-                return False
-            self.stop(daemon.name)
+        if self.works(daemon):
+            return False
+        self.stop(daemon.name)
         self.start(daemon)
         return True
 
@@ -225,6 +247,7 @@ def _spawn(daemon: Daemon, log: Path) -> int:
     subprocess.Popen would tie the daemon to an object that complains when it is dropped;
     posix_spawn hands over just the process.
     """
+    command = daemon.command()
     environment = {
         "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin",
         "HOME": "/root",
@@ -233,8 +256,8 @@ def _spawn(daemon: Daemon, log: Path) -> int:
     }
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
-        daemon.argv[0],
-        list(daemon.argv),
+        command[0],
+        command,
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

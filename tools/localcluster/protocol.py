@@ -43,6 +43,7 @@ class AnyCluster(Protocol):
         taints: Sequence[Taint] = (),
         gpus: int = 0,
         instance_type: str | None = None,
+        pluggable_gpus: int = 0,
     ) -> None:
         """Boot one more node."""
 

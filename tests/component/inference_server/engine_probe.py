@@ -20,6 +20,7 @@ from inference_server.options import ServerOptions
 from inference_server.protocol import ChatRequest
 from inference_server.service import Service
 from inference_server.transformers_engine import TransformersEngine
+from inference_server.weights import load_weights
 
 
 def answer(folder: Path, word: str, **options: Any) -> str:
@@ -35,6 +36,12 @@ def answer(folder: Path, word: str, **options: Any) -> str:
     )
     result = engine.generate(prompt, Sampling(max_new_tokens=40, do_sample=False), threading.Event())
     return result.answers[0].text
+
+
+def simulated_dtype(folder: Path) -> str:
+    """Say in which type weights are loaded where the type was meant for a GPU that does not exist."""
+    given = ServerOptions(model=folder / "model", dtype="float16", gpus=1, simulated_gpus=True)
+    return str(load_weights(given).model.dtype)
 
 
 def base_model(folder: Path) -> dict[str, Any]:
@@ -109,6 +116,9 @@ def main(folder: Path) -> None:
         "pickled allowed": answer(folder, word, model=binary, allow_pickled_weights=True),
         "deeper config": answer(folder, word, model=changed(folder, "lacking", num_hidden_layers=3)),
         "own code": answer(folder, word, model=with_code(folder)),
+        "no gpu": answer(folder, word, gpus=1000),
+        "simulated gpu": answer(folder, word, gpus=1000, simulated_gpus=True, dtype="float16"),
+        "simulated dtype": simulated_dtype(folder),
         "bfloat16": answer(folder, word, dtype="bfloat16", adapters=adapters),
         "base model": base_model(folder),
     }

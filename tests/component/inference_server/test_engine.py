@@ -73,3 +73,14 @@ def test_weights_with_code_of_their_own_are_refused_and_it_does_not_run(
     assert probe["own code"].startswith("WeightsUntrusted: ")
     assert "trustRemoteCode" in probe["own code"]
     assert not (made.folder / "code" / "ran").exists()
+
+
+def test_gpus_that_were_given_and_are_not_there_end_the_load(probe: dict[str, Any]) -> None:
+    assert probe["no gpu"].startswith("GpuUnusable: this server was given 1000 GPUs and can use ")
+
+
+def test_simulated_gpus_leave_the_model_on_the_cpu_in_a_type_of_its_own(
+    probe: dict[str, Any], made: Tiny
+) -> None:
+    assert probe["simulated gpu"].startswith("w")
+    assert probe["simulated dtype"] in ("torch.float32", "torch.bfloat16")

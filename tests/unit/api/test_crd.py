@@ -20,6 +20,7 @@ COLUMNS = [
     ("Phase", ".status.phase", 1),
     ("Reason", ".status.blockedOn.reason", 1),
     ("Nodes", ".status.workerNodes", 1),
+    ("$/h", ".status.plan.pricePerHour", 1),
 ]
 
 # Every field of v0.3.0's Workspace, so that none of a user's stored data is pruned.

@@ -118,15 +118,36 @@ FULL: dict[str, Any] = {
         "plan": {
             "nodes": 1,
             "gpus": 1,
+            "tensorParallel": 1,
+            "pipelineParallel": 1,
             "weightsBytes": 7,
             "kvCacheBytesPerToken": 8,
             "memoryBytes": 9,
+            "diskBytes": 11,
             "weightsFrom": "image",
             "weightsSource": "r.example.com/a/b:1",
             "factsSource": "presets",
             "expectedSecondsToReady": 10,
+            "pricePerHour": "3.673",
+            "priceSource": "eastus, 2026-06-18",
+            "alternatives": [
+                {"name": "Standard_NC48ads_A100_v4", "nodes": 1, "pricePerHour": "7.346"},
+            ],
+            "warnings": ["no price is known"],
             "rejected": [{"name": "Standard_NC6", "reason": "too small"}],
         },
+        "claims": [
+            {
+                "ordinal": 0,
+                "attempt": 1,
+                "name": "ws012345678",
+                "instanceType": "Standard_NC24ads_A100_v4",
+                "failures": 1,
+                "reason": "AzureNoCapacity",
+                "message": "none left",
+                "retryAt": "2030-01-02T03:05:05Z",
+            }
+        ],
         "observedGeneration": 3,
     },
 }
@@ -244,4 +265,4 @@ def test_a_selector_reads_as_labels_whatever_its_form() -> None:
 
 
 def test_an_empty_status_writes_no_words() -> None:
-    assert WorkspaceStatus().to_dict() == {"workerNodes": [], "conditions": [], "timeline": []}
+    assert WorkspaceStatus().to_dict() == {"workerNodes": [], "conditions": [], "timeline": [], "claims": []}

@@ -90,8 +90,8 @@ def test_the_defaults_of_the_flags_are_those_of_the_code() -> None:
 def test_every_option_can_be_given() -> None:
     variables = first_cells(section(PAGE, "Start it"))
     given = {flag.removeprefix("--").replace("-", "_") for flag in flags()}
-    assert {field.name for field in fields(ServerOptions)} - given == {"adapter_strengths"}
-    assert options.STRENGTHS_VARIABLE in variables
+    assert {field.name for field in fields(ServerOptions)} - given == {"adapter_strengths", "simulated_gpus"}
+    assert {options.STRENGTHS_VARIABLE, options.SIMULATED_VARIABLE} <= set(variables)
 
 
 def test_every_exit_code_has_its_row() -> None:

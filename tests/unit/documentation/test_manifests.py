@@ -1,6 +1,7 @@
 """Every Workspace that the pages and examples show can be served, and the README shows what happens."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from kaito_operator.planner.plan import plan_workspace
 from kaito_operator.planner.validate import validate
 from kaito_operator.settings import RuntimeSettings
 from presets.catalog import load_catalog
-from tests.support.objects import a_pod, a_workspace
+from tests.support.objects import a_workspace
 from tests.support.world import World
 from tests.unit.documentation.pages import CHECKOUT, README, Manifest, blocks, text, workspaces
 
@@ -100,9 +101,11 @@ def test_the_columns_in_the_readme_are_those_of_the_definition() -> None:
 def test_the_readme_shows_what_a_workspace_without_a_node_really_says() -> None:
     example = yaml.safe_load(QUICK_START.read_text())
     spec = {key: example[key] for key in ("resource", "inference")}
-    world = World(a_workspace(example["metadata"]["name"], **spec), nodes=[])
+    runtime = replace(RUNTIME, provisioning="machine")
+    world = World(a_workspace(example["metadata"]["name"], **spec), nodes=[], runtime=runtime)
     world.step()
-    world.pods = [a_pod(node=None, template_hash=world.template_hash, scheduled={"reason": "Unschedulable"})]
+    said = {"status": "False", "reason": "AzureQuotaExceeded", "message": "0 vCPUs left"}
+    world.claims[0]["status"] = {"conditions": [{"type": "MachineLaunched", **said}]}
     world.step()
     blocked = world.status["blockedOn"]
     shown = README.read_text()
@@ -115,4 +118,4 @@ def test_the_readme_shows_what_a_workspace_without_a_node_really_says() -> None:
         world.status["phase"],
         blocked["reason"],
     ]
-    assert blocked["nextAction"] in shown
+    assert blocked["nextAction"] in " ".join(shown.split())

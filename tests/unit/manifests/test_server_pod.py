@@ -28,8 +28,8 @@ def pod(
     inference = {"preset": {"name": preset, "accessMode": "private", "presetOptions": options}, **more}
     workspace = Workspace.model_validate(a_workspace(name, inference=inference))
     plan = plan_workspace(workspace, load_catalog(), RUNTIME)
-    (deployment, _) = render(workspace, plan, way, RUNTIME).objects
-    return dict(deployment["spec"]["template"]["spec"])
+    (workload, *_) = render(workspace, plan, way, RUNTIME).objects
+    return dict(workload["spec"]["template"]["spec"])
 
 
 def containers(spec: Obj) -> Iterator[Obj]:

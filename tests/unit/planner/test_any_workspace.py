@@ -42,7 +42,10 @@ PRESETS = st.fixed_dictionaries(
 BODIES = st.fixed_dictionaries(
     {"metadata": st.just({"name": "w", "namespace": "default"})},
     optional={
-        "resource": some_of(count=st.integers(-(2**63), 2**63 - 1), instanceType=TEXTS),
+        "resource": some_of(
+            count=st.integers(1, 8) | st.integers(-(2**63), 2**63 - 1),
+            instanceType=either([*CATALOG.instance_types]),
+        ),
         "inference": some_of(preset=PRESETS, template=st.dictionaries(TEXTS, st.none() | TEXTS, max_size=2)),
         "tuning": some_of(preset=PRESETS, method=either(["lora", "QLoRA"])),
     },
@@ -52,6 +55,8 @@ RUNTIMES = st.builds(
     runtime_image=st.just("registry.example/kaito-inference:1"),
     project_registry=st.sampled_from(["", "registry.example"]),
     preset_registry=st.sampled_from(["", "mirror.example/kaito"]),
+    provisioning=st.sampled_from(["machine", "nodeclaim", "none"]),
+    oldest_gpu=st.sampled_from(["5.0", "7.5", "9.0"]),
 )
 
 
@@ -61,7 +66,7 @@ def test_any_workspace_has_a_plan_and_without_a_problem_one_that_can_be_rendered
     body: dict[str, Any], runtime: RuntimeSettings
 ) -> None:
     workspace = Workspace.model_validate(body)
-    problems = validate(workspace, CATALOG)
+    problems = validate(workspace, CATALOG, runtime)
     plan = plan_workspace(workspace, CATALOG, runtime)
     assert 1 <= plan.replicas <= 1000
     assert plan.timing.limit_s >= plan.timing.ready_s
@@ -78,3 +83,36 @@ def test_any_workspace_has_a_plan_and_without_a_problem_one_that_can_be_rendered
 def test_the_same_workspace_has_the_same_plan(body: dict[str, Any], runtime: RuntimeSettings) -> None:
     first, again = (plan_workspace(Workspace.model_validate(body), CATALOG, runtime) for _ in range(2))
     assert first == again
+
+
+@given(BODIES, RUNTIMES)
+def test_a_type_that_is_taken_holds_the_model_and_a_named_one_is_kept(
+    body: dict[str, Any], runtime: RuntimeSettings
+) -> None:
+    plan = plan_workspace(Workspace.model_validate(body), CATALOG, runtime)
+    named = body.get("resource", {}).get("instanceType")
+    serves = plan.kind != "none"
+    assert plan.instance_type == named or not (serves and named)
+    assert len(plan.candidates) <= 6
+    assert plan.candidates[:1] == ((plan.instance_type,) if plan.instance_type else ())
+    assert len(set(plan.candidates)) == len(plan.candidates)
+    if named:
+        assert plan.candidates in {(), (named,)}
+    if plan.placement is None:
+        return
+    fit = plan.placement
+    assert fit.needed_bytes_per_gpu <= fit.usable_bytes_per_gpu
+    assert (plan.gpus_per_pod, plan.dtype, plan.memory) == (fit.gpus_per_pod, fit.dtype, fit.memory)
+    assert fit.gpus_per_pod <= fit.gpus_per_node
+    assert fit.memory_per_gpu.total_bytes * max(fit.world_size, 1) >= fit.memory.total_bytes
+
+
+@given(BODIES, RUNTIMES)
+def test_a_named_type_that_is_known_is_taken_or_told_to_be_wrong(
+    body: dict[str, Any], runtime: RuntimeSettings
+) -> None:
+    workspace = Workspace.model_validate(body)
+    plan = plan_workspace(workspace, CATALOG, runtime)
+    told = [p for p in validate(workspace, CATALOG, runtime) if p.path == "resource.instanceType"]
+    known = plan.places is not None and body.get("resource", {}).get("instanceType")
+    assert bool(told) == bool(known and plan.placement is None)

@@ -1,14 +1,16 @@
 """The plan: what a pod asks for, where its weights come from, and that no Workspace is without one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kaito_operator.api.quantities import GIB
 from kaito_operator.api.workspace import Workspace
+from kaito_operator.planner.memory import Sizing
 from kaito_operator.planner.plan import ClaimWeights, HubWeights, ImageWeights, Plan, plan_workspace
 from kaito_operator.planner.timing import UNKNOWN_TIMING
-from kaito_operator.settings import RuntimeSettings
+from kaito_operator.settings import Provisioning, RuntimeSettings
 from presets.catalog import load_catalog
 
 CATALOG = load_catalog()
@@ -25,6 +27,19 @@ SMALL_HUB = HubWeights(
 def plan_of(name: str, count: int = 1, runtime: RuntimeSettings = HERE, **options: object) -> Plan:
     preset = {"name": name, "presetOptions": options}
     return plan(runtime, resource={"count": count}, inference={"preset": preset})
+
+
+def placed(
+    name: str,
+    instance_type: str | None = None,
+    *,
+    count: int = 1,
+    provisioning: Provisioning = "machine",
+    **options: object,
+) -> Plan:
+    resource = {"count": count, **({"instanceType": instance_type} if instance_type else {})}
+    runtime = replace(HERE, provisioning=provisioning)
+    return plan(runtime, resource=resource, inference={"preset": {"name": name, "presetOptions": options}})
 
 
 def plan(runtime: RuntimeSettings = HERE, **parts: object) -> Plan:
@@ -151,3 +166,110 @@ def test_weights_that_are_on_a_volume_make_a_shorter_plan() -> None:
 
 def test_a_preset_is_not_called_stuck_before_v0_3_0_would() -> None:
     assert plan_of("phi-2").timing.limit_s == 30 * 60
+
+
+# Which instance type.
+
+
+def test_the_cheapest_type_that_holds_the_model_is_chosen_where_nodes_can_be_added() -> None:
+    chosen = placed("phi-2")
+    assert chosen.instance_type == "Standard_NC4as_T4_v3"
+    assert chosen.places is not None
+    assert chosen.placement is chosen.places.fitting[0]
+
+
+def test_without_provisioning_nothing_is_chosen_and_the_pod_asks_for_what_the_row_says() -> None:
+    unchosen = placed("falcon-40b", provisioning="none")
+    assert (unchosen.instance_type, unchosen.candidates, unchosen.placement) == (None, (), None)
+    assert (unchosen.gpus_per_pod, unchosen.dtype) == (2, "bfloat16")
+    assert unchosen.places is not None
+
+
+@pytest.mark.parametrize("provisioning", ["machine", "nodeclaim", "none"])
+def test_a_named_type_is_the_only_candidate_and_shapes_the_pod(provisioning: Provisioning) -> None:
+    named = placed("mistral-7b", "Standard_NC64as_T4_v3", provisioning=provisioning)
+    assert (named.instance_type, named.candidates) == ("Standard_NC64as_T4_v3", ("Standard_NC64as_T4_v3",))
+    assert (named.gpus_per_pod, named.dtype, named.cpu_request) == (2, "float16", "2")
+    assert any("do not calculate in bfloat16" in warning for warning in named.warnings)
+
+
+def test_the_candidates_are_the_chosen_type_and_the_five_next_ones() -> None:
+    for name in CATALOG:
+        chosen = placed(name)
+        assert chosen.places is not None
+        assert chosen.candidates == tuple(fit.instance_type for fit in chosen.places.fitting[:6])
+
+
+def test_a_small_model_on_a_named_gpu_type_asks_for_one_gpu_and_little_main_memory() -> None:
+    small = placed(SMALL, "Standard_NC24ads_A100_v4")
+    assert (small.gpus_per_pod, small.dtype, small.memory_request_bytes) == (1, "bfloat16", 4 * GIB)
+
+
+def test_a_type_that_is_not_in_the_table_is_taken_as_it_is_with_a_warning() -> None:
+    unknown = placed("phi-2", "Standard_NC4as_T4_v9")
+    assert (unknown.instance_type, unknown.candidates) == ("Standard_NC4as_T4_v9", ("Standard_NC4as_T4_v9",))
+    assert (unknown.places, unknown.placement, unknown.gpus_per_pod) == (None, None, 1)
+    (warning,) = unknown.warnings
+    assert "Standard_NC4as_T4_v9 is not in the table" in warning
+    assert "Standard_NC4as_T4_v3" in warning
+
+
+def test_another_spelling_of_a_known_type_is_kept_with_a_warning() -> None:
+    shouted = placed("phi-2", "STANDARD_NC4AS_T4_V3")
+    assert shouted.instance_type == "STANDARD_NC4AS_T4_V3"
+    assert shouted.placement is not None
+    assert "is spelled Standard_NC4as_T4_v3" in shouted.warnings[0]
+
+
+def test_a_type_of_another_cloud_is_warned_of_where_only_azure_adds_nodes() -> None:
+    assert "a type of aws" in placed("phi-2", "g5.xlarge").warnings[0]
+    assert placed("phi-2", "g5.xlarge", provisioning="nodeclaim").warnings == ()
+
+
+def test_a_template_keeps_its_named_type_as_the_only_candidate() -> None:
+    parts = {"resource": {"instanceType": "Standard_X"}, "inference": {"template": {"spec": {}}}}
+    template = plan(replace(HERE, provisioning="machine"), **parts)
+    assert (template.kind, template.instance_type, template.candidates) == (
+        "template",
+        "Standard_X",
+        ("Standard_X",),
+    )
+    assert template.timing.provisioning_s == 420
+
+
+def test_a_group_asks_for_all_gpus_of_its_nodes() -> None:
+    group = placed("llama-2-70b", "Standard_NC96ads_A100_v4", count=2, volumeClaim="m")
+    assert (group.replicas, group.gpus_per_pod, group.distributed) == (2, 4, True)
+    assert group.placement is not None
+    assert group.placement.tensor_parallel == 8
+
+
+def test_a_new_node_takes_its_time_and_moves_no_limit() -> None:
+    new, existing = placed("phi-2"), placed("phi-2", provisioning="none")
+    assert new.timing.provisioning_s == 420
+    assert existing.timing.provisioning_s == 0
+    assert new.timing.ready_s == existing.timing.ready_s + 420
+    assert new.timing.limit_s == existing.timing.limit_s
+    assert placed(SMALL).timing.provisioning_s == 300
+
+
+def test_a_context_and_more_sequences_choose_a_larger_type() -> None:
+    workspace = Workspace.model_validate({"metadata": {}, "inference": {"preset": {"name": "phi-2"}}})
+    runtime = replace(HERE, provisioning="machine")
+    large = plan_workspace(workspace, CATALOG, runtime, Sizing(sequences=32))
+    assert large.memory is not None
+    assert large.instance_type != placed("phi-2").instance_type
+    assert large.memory.kv_cache_bytes == 32 * 2048 * 327_680
+
+
+# Disk.
+
+
+def test_the_disk_holds_every_copy_of_the_weights_and_never_less_than_the_row_asks_for() -> None:
+    falcon = plan_of("falcon-7b")
+    assert falcon.disk_bytes == 68 * GIB
+    assert plan_of("falcon-7b", volumeClaim="m").disk_bytes == 50 * GIB
+    assert plan_of(SMALL).disk_bytes > plan_of(SMALL, weightsFrom="hub").disk_bytes
+    for name in CATALOG:
+        assert plan_of(name, volumeClaim="m").disk_bytes >= CATALOG[name].disk_gib * GIB
+        assert plan_of(name).disk_bytes % GIB == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kaito_operator.planner.timing import WeightsWay, expected_timing
+from kaito_operator.planner.timing import WeightsWay, expected_timing, provisioning_s
 
 PHI_2 = 5_559_367_680
 
@@ -28,3 +28,7 @@ def test_loading_takes_the_same_time_wherever_the_weights_came_from() -> None:
 @pytest.mark.parametrize(("readiness_s", "limit_s"), [(0, 580), (1800, 1800)])
 def test_the_limit_is_twice_the_plan_and_at_least_what_v0_3_0_waits(readiness_s: int, limit_s: int) -> None:
     assert expected_timing(PHI_2, "image", gpu=True, readiness_s=readiness_s).limit_s == limit_s
+
+
+def test_a_node_with_gpus_takes_longer_to_be_usable_and_five_to_ten_minutes_in_all() -> None:
+    assert 5 * 60 <= provisioning_s(gpu=False) < provisioning_s(gpu=True) <= 10 * 60

@@ -28,6 +28,22 @@ V0_3_0 = {
     "phi-3-medium-128k-instruct",
 }
 
+ADDED = {
+    *(f"qwen2.5-{size}-instruct" for size in ("0.5b", "1.5b", "3b", "7b", "14b", "32b", "72b")),
+    *(f"qwen2.5-coder-{size}-instruct" for size in ("7b", "32b")),
+    *(f"qwen3-{size}" for size in ("0.6b", "1.7b", "4b", "8b", "14b", "32b", "30b-a3b")),
+    *(f"llama-{size}-instruct" for size in ("3.1-8b", "3.2-1b", "3.2-3b", "3.3-70b")),
+    *(f"mistral-{size}-instruct" for size in ("nemo-12b", "small-24b")),
+    "phi-3.5-mini-instruct",
+    "phi-4-mini-instruct",
+    "phi-4",
+    *(f"gemma-{size}-instruct" for size in ("2-2b", "2-9b", "2-27b", "3-1b")),
+    *(f"deepseek-r1-distill-qwen-{size}" for size in ("1.5b", "7b", "14b", "32b")),
+    *(f"deepseek-r1-distill-llama-{size}" for size in ("8b", "70b")),
+    *(f"smollm2-{size}-instruct" for size in ("135m", "360m", "1.7b")),
+    "smollm3-3b",
+}
+
 CATALOG = load_catalog()
 every_preset = pytest.mark.parametrize("preset", CATALOG.values(), ids=CATALOG.keys())
 
@@ -51,8 +67,9 @@ def parsed(*rows: dict[str, Any]) -> Catalog:
     return parse_catalog(yaml.safe_dump({"models": list(rows)}))
 
 
-def test_every_preset_of_v0_3_0_is_there_and_one_for_the_cpu() -> None:
-    assert set(CATALOG) == V0_3_0 | {"smollm2-135m-instruct"}
+def test_every_preset_of_v0_3_0_is_there_and_39_more() -> None:
+    assert set(CATALOG) == V0_3_0 | ADDED
+    assert (len(V0_3_0), len(ADDED)) == (17, 39)
 
 
 def test_the_catalog_is_read_once() -> None:
@@ -91,10 +108,18 @@ def test_there_are_always_three_names_to_propose(name: str) -> None:
     assert len(set(CATALOG.nearest(name, 3))) == 3
 
 
-@every_preset
-def test_heads_fill_the_hidden_state(preset: Preset) -> None:
-    architecture = preset.architecture
-    assert architecture.attention_heads * architecture.head_dim == architecture.hidden_size
+def test_heads_fill_the_hidden_state_but_where_the_family_widens_or_narrows_them() -> None:
+    others = {
+        name
+        for name, preset in CATALOG.items()
+        if preset.architecture.attention_heads * preset.architecture.head_dim
+        != preset.architecture.hidden_size
+    }
+    assert others == {
+        *(f"qwen3-{size}" for size in ("0.6b", "4b", "32b", "30b-a3b")),
+        *(f"mistral-{size}-instruct" for size in ("nemo-12b", "small-24b")),
+        *(f"gemma-{size}-instruct" for size in ("2-2b", "2-9b", "2-27b", "3-1b")),
+    }
 
 
 @every_preset
@@ -115,11 +140,24 @@ def test_only_llama_2_has_to_be_brought_by_the_user() -> None:
     assert {p.name for p in CATALOG.values() if p.private} == {n for n in V0_3_0 if n.startswith("llama-2")}
 
 
-def test_only_the_small_model_runs_without_a_gpu() -> None:
-    assert [p.name for p in CATALOG.values() if p.gpus == 0] == ["smollm2-135m-instruct"]
+def test_what_is_in_no_image_is_on_the_hub_in_a_format_that_is_downloaded() -> None:
+    hub_only = {p.name for p in CATALOG.values() if p.weights.image.registry is None and not p.private}
+    assert hub_only == ADDED - {"smollm2-135m-instruct"}
+    assert {CATALOG[name].hub.format for name in hub_only} == {"safetensors"}
 
 
-def test_the_tunable_presets_are_those_of_v0_3_0_and_the_small_model() -> None:
+def test_meta_and_google_give_their_weights_only_with_a_token() -> None:
+    gated = {p.family for p in CATALOG.values() if p.hub.gated}
+    assert gated == {"Llama2", "Llama3", "Gemma2", "Gemma3"}
+
+
+def test_only_the_smallest_models_run_without_a_gpu() -> None:
+    small = {p.name for p in CATALOG.values() if p.parameters < 700_000_000}
+    assert {p.name for p in CATALOG.values() if p.gpus == 0} == small
+    assert len(small) == 4
+
+
+def test_the_tunable_presets_are_those_of_v0_3_0_and_of_v0_12_and_the_small_model() -> None:
     assert {p.name for p in CATALOG.values() if p.tuning} == {
         "falcon-7b",
         "falcon-40b",
@@ -129,6 +167,11 @@ def test_the_tunable_presets_are_those_of_v0_3_0_and_the_small_model() -> None:
         "phi-3-mini-128k-instruct",
         "phi-3-medium-4k-instruct",
         "phi-3-medium-128k-instruct",
+        "phi-3.5-mini-instruct",
+        "phi-4",
+        "phi-4-mini-instruct",
+        "qwen2.5-coder-7b-instruct",
+        "qwen2.5-coder-32b-instruct",
         "smollm2-135m-instruct",
     }
 
@@ -149,6 +192,7 @@ def test_the_tunable_presets_are_those_of_v0_3_0_and_the_small_model() -> None:
         ({"dtype": "int8"}, "dtype: Input should be 'float32', 'bfloat16' or 'float16'"),
         ({"weights__image__tag": None}, "registry, repository and tag belong together"),
         ({"weights__image__path": "weights"}, "weights.image.path: String should match pattern"),
+        ({"private": True}, "private, yet mcr.microsoft.com/aks/kaito publishes its weights"),
         ({"distributed": True, "world_size": 2}, "runs one process per GPU: 2 is not 1"),
         ({"sources": []}, "sources: Tuple should have at least 1 item"),
     ],

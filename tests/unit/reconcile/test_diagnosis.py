@@ -185,7 +185,7 @@ ROWS: list[tuple[str, str, Obj, Surroundings]] = [
     ),
     ("the pull is put off", "ImagePullFailed", with_main(waiting("ImagePullBackOff", BACK_OFF)), around()),
     ("the server ended well", "ServerCrashed", with_main(running(lastState=ended(0, "Completed"))), around()),
-    ("an init container has ended well", "PodStarting", with_init(a_container(state=ended(0))), around()),
+    ("an init container has ended well", "WeightsArriving", with_init(a_container(state=ended(0))), around()),
     ("the pod was evicted", "PodFailed", a_pod(phase="Failed", message="low on memory"), around()),
 ]
 

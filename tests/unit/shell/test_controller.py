@@ -31,10 +31,14 @@ class Hands:
         self.done: list[str] = []
         self.began = asyncio.Event()
         self.decisions: list[Decision] = []
+        self.orphans: list[Obj] = []
         self.then: Callable[[], Awaitable[bool]] = self._nothing
 
     async def _nothing(self) -> bool:
         return False
+
+    async def delete_orphans(self, key: WorkspaceKey, claims: tuple[Obj, ...]) -> None:
+        self.orphans += claims
 
     async def execute(self, workspace: Obj, decision: Decision) -> bool:
         self.done.append(workspace["metadata"]["name"])

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from kaito_operator.api import labels
 from kaito_operator.api.labels import LABEL_WORKSPACE
+from kaito_operator.api.machine import CLAIM_FINALIZER
 from kaito_operator.reconcile.decision import PodRef
 from kaito_operator.reconcile.observed import ClusterFacts, PodEvents, Refusal
 from kaito_operator.shell.watch import Backoffs, watch_settings
@@ -203,13 +205,21 @@ async def test_only_handlers_that_never_write_are_registered(edge: Edge) -> None
     assert len(registry._watching.get_all_handlers()) == len(edge.watch.kinds)
 
 
+async def test_kopf_has_no_finalizer_of_ours_to_take_away(edge: Edge) -> None:
+    # It takes its own off every object that none of its handlers has to see die.
+    kopfs = watch_settings(edge.watch.kinds).persistence.finalizer
+    assert kopfs not in (labels.FINALIZER, CLAIM_FINALIZER)
+
+
 async def test_only_labelled_children_are_asked_for(edge: Edge) -> None:
     selectors = watch_settings(edge.watch.kinds).watching.label_selectors
     asked = {kind.plural: selectors.get(kind.selector_key) for kind in edge.watch.kinds}
     assert asked == {
         "workspaces": None,
         "nodes": None,
-        **dict.fromkeys(("deployments", "services", "pods"), LABEL_WORKSPACE),
+        **dict.fromkeys(
+            ("deployments", "statefulsets", "services", "pods", "machines", "nodeclaims"), LABEL_WORKSPACE
+        ),
     }
 
 

@@ -114,7 +114,7 @@ def test_the_timeline_sets_what_each_phase_took_beside_what_was_expected(progres
             {"phase": "Ready", "startedAt": "2026-01-02T03:04:11Z"},
         ]
     }
-    assert cells(timeline(progress, 8.25)) == [
+    assert cells(timeline(progress, 8.25, goal="under 20 s")) == [
         ("Loading", "1.5 s", "6 s", "9 s"),
         ("Ready", "7.0 s", "", ""),
         ("first answer", "8.2 s", "", "under 20 s"),
@@ -124,4 +124,4 @@ def test_the_timeline_sets_what_each_phase_took_beside_what_was_expected(progres
 def test_a_phase_that_passed_unseen_has_its_row_too(progress: Progress) -> None:
     entry = {"phase": "Scheduling", "startedAt": "2026-01-02T03:04:05Z", "endedAt": "2026-01-02T03:04:05Z"}
     progress.status = {"timeline": [entry]}
-    assert cells(timeline(progress, 1.0))[0] == ("Scheduling", "0.0 s", "0 s", "")
+    assert cells(timeline(progress, 1.0, goal=""))[0] == ("Scheduling", "0.0 s", "0 s", "")

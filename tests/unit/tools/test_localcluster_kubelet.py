@@ -28,6 +28,11 @@ def test_two_kubelets_share_neither_cgroups_nor_addresses(tmp_path: Path) -> Non
         assert one[key] != two[key], key
 
 
+def test_a_registered_device_shows_within_seconds_and_a_quiet_node_stays_quiet(tmp_path: Path) -> None:
+    config = configuration(NodeSpec("a", 0), tmp_path)
+    assert (config["nodeStatusUpdateFrequency"], config["nodeStatusReportFrequency"]) == ("2s", "5m")
+
+
 def test_a_node_registers_with_its_taints(tmp_path: Path) -> None:
     spec = NodeSpec("a", 1, taints=(Taint("sku", "gpu", "NoSchedule"),))
     wanted = [{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]

@@ -58,9 +58,21 @@ def test_a_name_that_no_node_may_have_is_refused(name: str) -> None:
         NodeSpec(name, 1)
 
 
-def test_a_negative_number_of_gpus_is_refused() -> None:
+@pytest.mark.parametrize(("pretended", "pluggable"), [(-1, 0), (0, -1)])
+def test_a_negative_number_of_gpus_is_refused(pretended: int, pluggable: int) -> None:
     with pytest.raises(ClusterError, match="0 or more"):
-        NodeSpec("n", 1, gpus=-1)
+        NodeSpec("n", 1, gpus=pretended, pluggable_gpus=pluggable)
+
+
+def test_pretended_and_pluggable_gpus_exclude_each_other() -> None:
+    with pytest.raises(ClusterError, match="not both"):
+        NodeSpec("n", 1, gpus=1, pluggable_gpus=1)
+
+
+def test_a_record_from_before_pluggable_gpus_is_read() -> None:
+    assert NodeSpec.from_json('{"name": "n", "index": 1, "labels": {}, "taints": [], "gpus": 2}') == NodeSpec(
+        "n", 1, gpus=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,11 +104,14 @@ def test_every_label_is_set_by_exactly_one_side() -> None:
 def test_a_spec_survives_its_file() -> None:
     spec = NodeSpec("n", 3, {"a": "b"}, (Taint("k", "v", "NoSchedule"),), 2)
     assert NodeSpec.from_json(spec.to_json()) == spec
+    pluggable = NodeSpec("n", 3, pluggable_gpus=4)
+    assert NodeSpec.from_json(pluggable.to_json()) == pluggable
 
 
 def test_the_same_request_is_recognised_wherever_the_node_was_placed() -> None:
     assert NodeSpec("n", 3, {"a": "b"}, gpus=1).same_request(NodeSpec("n", 7, {"a": "b"}, gpus=1))
     assert not NodeSpec("n", 3, {"a": "b"}, gpus=1).same_request(NodeSpec("n", 3, {"a": "b"}, gpus=2))
+    assert not NodeSpec("n", 3, gpus=1).same_request(NodeSpec("n", 3, pluggable_gpus=1))
 
 
 @pytest.mark.parametrize(("taken", "free"), [([], 0), ([0], 1), ([0, 1, 3], 2), ([1], 0)])

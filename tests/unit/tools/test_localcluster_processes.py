@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.localcluster.errors import ClusterError
-from tools.localcluster.processes import Daemon, Processes, boot_id, is_ours, parse_stat, stat
+from tools.localcluster.processes import Daemon, Processes, boot_id, inhabits, is_ours, parse_stat, stat
 
 
 @pytest.fixture
@@ -142,3 +143,32 @@ def test_a_daemon_that_never_gets_ready_is_reported_after_its_deadline(
 )
 def test_only_our_program_on_our_files_is_a_stray_of_ours(arguments: list[str], ours: bool) -> None:
     assert is_ours(arguments, ["/cache/bin/"], [Path("/cache/clusters/local")]) is ours
+
+
+def test_a_daemon_enters_its_namespace_and_becomes_the_program() -> None:
+    daemon = Daemon("d", ["/bin/p", "--a=b c"], lambda: True, namespace=Path("/run/n/mount-namespace"))
+    assert daemon.command() == [
+        shutil.which("nsenter"),
+        "--mount=/run/n/mount-namespace",
+        "--",
+        "/bin/p",
+        "--a=b c",
+    ]
+    assert Daemon("d", ["/bin/p"], lambda: True).command() == ["/bin/p"]
+
+
+def test_a_process_inhabits_its_own_namespace_and_no_other(tmp_path: Path) -> None:
+    assert inhabits(os.getpid(), Path("/proc/self/ns/mnt"))
+    assert not inhabits(os.getpid(), tmp_path)
+    assert not inhabits(os.getpid(), tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("home", "works"), [(None, True), ("/proc/self/ns/mnt", True), ("/proc/self/ns/net", False)]
+)
+def test_a_daemon_in_a_namespace_of_others_does_not_work(
+    processes: Processes, tmp_path: Path, sleeper: subprocess.Popen[bytes], home: str | None, works: bool
+) -> None:
+    record(processes, tmp_path, pid=sleeper.pid, started_ticks=started_ticks(sleeper.pid))
+    daemon = Daemon("d", ["/bin/p"], lambda: True, namespace=Path(home) if home else None)
+    assert processes.works(daemon) is works

@@ -1,0 +1,1 @@
+"""The rows of the table of reasons, by what they are about; `api.reasons` puts them together."""

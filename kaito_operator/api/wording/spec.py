@@ -1,0 +1,80 @@
+"""The Workspace itself, and the instance type that it names."""
+
+from kaito_operator.api.wording.row import Reason, blocked
+
+ROWS: tuple[Reason, ...] = (
+    # The object itself.
+    blocked(
+        "InvalidSpec",
+        "The Workspace cannot be read: {detail}",
+        "Correct the named fields and apply the Workspace again.",
+    ),
+    blocked(
+        "PresetUnknown",
+        "There is no preset named {preset}. The nearest names: {nearest}.",
+        "Delete this Workspace and create it with a known preset, "
+        "or serve your own image by inference.template.",
+    ),
+    blocked(
+        "PresetPrivate",
+        "Preset {preset} has no public image: its licence asks every user to fetch the weights themselves.",
+        'Set inference.preset.accessMode to "private" and presetOptions.image to your image of the weights.',
+    ),
+    blocked(
+        "WeightsFormat",
+        "The weights cannot be loaded: {detail}",
+        "Use an image or volume with a Hugging Face folder: config.json, tokenizer files and *.safetensors.",
+    ),
+    blocked(
+        "HubTokenMissing",
+        "{repository}, the weights of preset {preset}, are given only to those who accepted their terms.",
+        "Create a Secret with your token under the key HF_TOKEN "
+        "and name it in presetOptions.modelAccessSecret.",
+    ),
+    blocked(
+        "TuningUnsupported",
+        "This version of the operator serves models and does not run tuning jobs: {detail}",
+        "Use a Workspace with `inference:`, or an operator version whose release notes name tuning.",
+    ),
+    blocked(
+        "DistributedUnsupported",
+        "Preset {preset} on {count} nodes needs one process group over several nodes, "
+        "which this version does not start.",
+        "Set resource.count to 1 and use a node with {gpus} GPUs.",
+    ),
+    blocked(
+        "NameConflict",
+        "{kind} {name} exists and does not belong to this Workspace.",
+        "Rename the Workspace, or delete the other object: `kubectl delete {kind} {name} -n {namespace}`.",
+    ),
+    blocked(
+        "WriteRefused",
+        "The API server refused {kind} {name}: {detail}",
+        "Correct what the message names; the operator tries again by itself.",
+    ),
+    # Instance types.
+    blocked(
+        "ModelDoesNotFit",
+        "{preset} does not fit {type}: {detail}",
+        "Create the Workspace with a larger instance type, or without one to have it chosen. "
+        "The smallest that fits: {smallest}.",
+    ),
+    blocked(
+        "NothingFits",
+        "No instance type that this operator knows of holds {preset} on {count} nodes: {detail}",
+        "Name an instance type of your own in resource.instanceType, or use a smaller model. "
+        "`kaito plan -f FILE` lists every type with its reason.",
+    ),
+    blocked(
+        "InstanceTypeNeeded",
+        "No node matches the Workspace's labels, and which instance type its template needs is not known.",
+        "Name one in resource.instanceType and create the Workspace again, or label a node of yours.",
+    ),
+    blocked(
+        "GpuTooOld",
+        "The {gpu} of {type} has compute capability {capability}; "
+        "the runtime image is built for {oldest} and newer.",
+        "Create the Workspace with a newer instance type, such as {successor}, "
+        "or use a runtime image that is built for it and set KAITO_OLDEST_GPU.",
+    ),
+)

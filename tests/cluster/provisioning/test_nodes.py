@@ -1,0 +1,47 @@
+"""A Workspace gets nodes of its own and lets them go."""
+
+from tests.cluster.provisioning.conftest import TYPE, Scene, a_workspace
+from tests.support.kube import eventually
+
+
+def test_a_node_arrives_and_goes_with_its_workspace(scene: Scene) -> None:
+    scene.create(a_workspace())
+    scene.until_nodes_ready()
+    (claim,) = scene.claims()
+    (node,) = scene.nodes()
+    assert node["metadata"]["name"] == claim["status"]["nodeName"]
+    assert node["metadata"]["labels"]["apps"] == "ws", "the user's labels are on the node"
+    assert list(scene.cloud.pools()) == [claim["metadata"]["name"]]
+    status = scene.status()
+    assert (status["instanceType"], [r["name"] for r in status["claims"]]) == (
+        TYPE,
+        [claim["metadata"]["name"]],
+    )
+    eventually(lambda: scene.condition("ResourceReady")[0] == "True", what=scene.words)
+    scene.delete()
+    eventually(lambda: scene.api.find("workspaces", scene.namespace, "ws") is None, timeout_s=5)
+    eventually(lambda: not scene.claims() and not scene.nodes(), timeout_s=30, what=scene.words)
+    assert scene.puts() == scene.deletes() == [claim["metadata"]["name"]]
+
+
+def test_all_nodes_are_asked_for_at_once_and_surplus_ones_go(scene: Scene) -> None:
+    scene.create(a_workspace(count=3))
+    eventually(lambda: len(scene.claims()) == 3, timeout_s=3, what=scene.words)
+    scene.until_nodes_ready()
+    scene.api.merge("workspaces", scene.namespace, "ws", {"resource": {"count": 1}})
+    eventually(lambda: len(scene.claims()) == 1 and len(scene.nodes()) == 1, what=scene.words)
+    eventually(lambda: len(scene.cloud.pools()) == 1, what=scene.words)
+
+
+def test_a_claim_that_somebody_deletes_is_replaced_under_another_name(scene: Scene) -> None:
+    scene.create(a_workspace())
+    scene.until_nodes_ready()
+    (old,) = [c["metadata"]["name"] for c in scene.claims()]
+    scene.api.delete("machines", None, old)
+    eventually(
+        lambda: [c["metadata"]["name"] for c in scene.claims()] not in ([old], []),
+        timeout_s=30,
+        what=scene.words,
+    )
+    scene.until_nodes_ready()
+    eventually(lambda: old not in scene.cloud.pools(), what=scene.words)

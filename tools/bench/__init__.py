@@ -1,0 +1,1 @@
+"""The benchmark of operator and gpu-provisioner: a real API server, simulated nodes, many Workspaces."""

@@ -1,0 +1,7 @@
+"""Entry of python -m tools.simcloud."""
+
+import sys
+
+from tools.simcloud.cli import main
+
+sys.exit(main())

@@ -19,6 +19,8 @@ from kaito_operator.reconcile.drift import needs_apply
 from kaito_operator.reconcile.observed import PodEvent, PodEvents, Refusal
 from kaito_operator.reconcile.ownership import is_owned_by
 
+WORKLOADS = ("Deployment", "StatefulSet")
+
 logger = logging.getLogger(__name__)
 
 
@@ -75,10 +77,20 @@ class Executor:
             if held is None:
                 return False  # nothing is made for a Workspace that is gone
             workspace = held
-        makes = ((self._create, obj) for obj in decision.create)
-        applies = ((self._apply, obj) for obj in decision.apply)
-        for write, obj in (*makes, *applies):
-            learned |= await write(workspace, obj)
+        for obj in decision.create:
+            learned |= await self._create(workspace, obj)
+        for obj in decision.apply:
+            is_first = self._is_first(workspace, obj)
+            learned |= await self._apply(workspace, obj)
+            if is_first and not learned:
+                # Of a hundred new Workspaces each gets its workload, which is what takes time, before the
+                # first of them gets the rest.
+                return True
+        return await self._tell(workspace, decision) or learned
+
+    async def _tell(self, workspace: Obj, decision: Decision) -> bool:
+        """The status, the Events, and what follows from them. Returns as `execute`."""
+        learned = False
         if decision.status is not None:
             # Told only after the status is stored. A crash in between loses an Event, of which the status
             # tells too; told before, it would be told again with every status write that fails.
@@ -91,6 +103,11 @@ class Executor:
             await self._look_at(pod)
             learned = True
         return learned
+
+    def _is_first(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
+        """True for a workload that is to be made."""
+        namespace, name = _key(workspace)
+        return obj["kind"] in WORKLOADS and not self._memory.known(obj["kind"], namespace, name)
 
     async def _apply(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
         """Apply one child. Returns True when the outcome is news: it could not be done, or now it could."""
@@ -126,7 +143,8 @@ class Executor:
         if self._memory.known(obj["kind"], metadata["namespace"], metadata["name"]):
             return False
         try:
-            live = await self._kube.get(path_of_object(obj))
+            # From the API server's cache: nobody else makes an object of this name within this second.
+            live = await self._kube.get(path_of_object(obj), resourceVersion="0")
         except NotFound:
             return False
         return not is_owned_by(live, workspace["metadata"]["uid"])

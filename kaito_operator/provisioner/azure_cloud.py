@@ -143,9 +143,10 @@ async def _faults() -> AsyncIterator[None]:
 
 
 def _read_error(error: SdkError) -> AzureError:
-    if isinstance(error, ClientAuthenticationError):
-        code = error.error.code if error.error else ""
-        return AzureError(401, code or "", str(error.message))
+    if isinstance(error, ClientAuthenticationError):  # of Azure itself, or of its login service
+        refused = error.error
+        code, message = (refused.code, _sentence(refused)) if refused else ("", str(error.message))
+        return AzureError(401, code or "", message)
     if not isinstance(error, HttpResponseError):
         return AzureError(0, "", str(error.message) or type(error).__name__)
     told = error.error  # None when the answer is no error of Azure's, such as a proxy's page

@@ -139,11 +139,14 @@ def _joined(first: Progress, second: Progress) -> Progress:
 
 
 def _conclude(case: _Case, steps: Steps | None, progress: Progress) -> Decision:
-    """Status first where the claim is given up, so that a crash cannot ask for the pool again."""
+    """Put it in order: a claim that is given up says so first, lest a crash ask for its pool again."""
     claim, context, node = case.claim, case.context, case.node
     leaving, watch = _leaving(case), progress.watch
     status = _status(claim, steps, node, context) if steps else ()
-    actions: tuple[Action, ...] = (*progress.actions, *status, *leaving.actions)
+    # Nodes first, since the status tells of them; Azure last, since it may keep the rest waiting.
+    on_nodes = tuple(action for action in progress.actions if isinstance(action, PatchNode))
+    of_azure = tuple(action for action in progress.actions if not isinstance(action, PatchNode))
+    actions: tuple[Action, ...] = (*on_nodes, *status, *leaving.actions, *of_azure)
     if steps is not None and any(step.turn == "failed" and is_final(step.reason) for step in steps):
         removed = removal(claim, case.observed, context, ignore_pdb=True)
         actions, watch = (*status, *removed.actions, *leaving.actions), removed.watch

@@ -163,7 +163,7 @@ def _nodes_words(added: AddedNodes) -> tuple[ConditionStatus, str, str]:
     """(status, reason, message) of the condition on the added nodes; v0.3.0's words where all is well."""
     machines = added.condition == kinds.MACHINE_READY
     found = added.finding
-    if found is None:
+    if found is None or (added.missing == 0 and not found.blocked):
         what = reasons.MACHINES_READY_MESSAGE if machines else reasons.NODE_CLAIMS_READY_MESSAGE
         return "True", reasons.NODES_READY_REASON, what
     if found.blocked:

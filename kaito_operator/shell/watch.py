@@ -23,6 +23,7 @@ from kaito_operator.api.machine import (
     NODE_CLAIM_PLURAL,
 )
 from kaito_operator.kube.login import watch_session
+from kaito_operator.shell.nothing_kept import NoDiffBase, NoProgress
 from kaito_operator.shell.store import Obj, Store, key_of
 from kaito_operator.shell.stores import Stores, WorkspaceKey, claim_owner_key, owner_key
 from kaito_operator.shell.workqueue import WorkQueue
@@ -121,6 +122,8 @@ def watch_settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.persistence.finalizer = UNUSED_FINALIZER
+    settings.persistence.diffbase_storage = NoDiffBase()
+    settings.persistence.progress_storage = NoProgress()
     settings.watching.server_timeout = 300  # integers: the API server refuses 300.0
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10

@@ -34,8 +34,8 @@ class Server:
             raise error
 
     async def get(self, path: str, **query: Any) -> Obj:
-        self._call("list" if query else "get", path)
-        if query:
+        self._call("list" if "fieldSelector" in query else "get", path)
+        if "fieldSelector" in query:
             items = [{"reason": f"R{n}", "lastTimestamp": f"2026-01-0{n}T00:00:00Z"} for n in (1, 3, 2)]
             return {"items": items}
         if path not in self.objects:

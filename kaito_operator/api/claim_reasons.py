@@ -39,6 +39,7 @@ _ROWS: tuple[ClaimReason, ...] = (
     ClaimReason("StartupTaintsExist", "Node {node} still carries startup taint {detail}."),
     ClaimReason("KnownEphemeralTaintsExist", "Node {node} still carries taint {detail}."),
     ClaimReason("ResourceNotRegistered", "Node {node} does not offer {detail}, which was requested."),
+    ClaimReason("NodeDraining", "Node {node} is being drained; pods that may not be evicted yet hold it up."),
     # Azure cannot be asked now; it is tried again.
     ClaimReason("AzureThrottled", "Azure asks for fewer requests: {detail}"),
     ClaimReason("AzureUnavailable", "Azure does not answer as it should: {detail}"),

@@ -27,6 +27,7 @@ Obj = dict[str, Any]
 
 APPLY = "application/apply-patch+yaml"  # a JSON body is valid YAML
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 WRITE_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
@@ -135,6 +136,11 @@ class Kube:
         """Merge a patch into an object."""
         query = {"fieldManager": FIELD_MANAGER}
         return await self._write("PATCH", path, patch, content_type=MERGE, query=query)
+
+    async def strategic_merge(self, path: str, patch: Mapping[str, Any]) -> Obj:
+        """Merge a patch into an object of Kubernetes' own, whose lists of finalizers and owners merge too."""
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write("PATCH", path, patch, content_type=STRATEGIC, query=query)
 
     async def create(self, path: str, obj: Mapping[str, Any], *, timeout_s: float | None = None) -> Obj:
         """POST an object into a collection; Conflict when it exists."""

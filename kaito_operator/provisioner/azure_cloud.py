@@ -28,7 +28,7 @@ from kaito_operator.provisioner.settings import AzureSettings
 _CONNECT_S, _READ_S = 10, 45
 
 # The SDK logs the headers of each request at INFO, and the identity library who it is.
-for _name in ("azure.core.pipeline.policies.http_logging_policy", "azure.identity"):
+for _name in ("azure.core.pipeline.policies.http_logging_policy", "azure", "msal"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 

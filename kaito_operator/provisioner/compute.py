@@ -1,5 +1,7 @@
 """Azure's lists of VM sizes and of usage, where we may read them; kept, since the first is megabytes long."""
 
+import asyncio
+import importlib
 import logging
 from collections.abc import Iterable, Mapping
 from time import monotonic
@@ -63,9 +65,9 @@ class Compute:
 
     async def _listed(self, what: str) -> list[Any]:
         if self._client is None:
-            from azure.mgmt.compute.aio import ComputeManagementClient
-
-            self._client = ComputeManagementClient(
+            # A second of work on a small machine: not on the event loop.
+            library = await asyncio.to_thread(importlib.import_module, "azure.mgmt.compute.aio")
+            self._client = library.ComputeManagementClient(
                 self._credential,
                 self._azure.subscription,
                 base_url=self._azure.endpoint,

@@ -161,7 +161,7 @@ class AskForCause:
 
 @dataclass(frozen=True)
 class PatchNode:
-    """Merge `patch` into a Node; it is locked on the resourceVersion."""
+    """Merge `patch` into a Node, strategically; with taints it is locked on the resourceVersion."""
 
     name: str
     patch: Mapping[str, Any]

@@ -24,6 +24,8 @@ _EPHEMERAL: Final = frozenset(
 _NOT_COPIED: Final = frozenset(
     {"kubectl.kubernetes.io/last-applied-configuration", names.ANNOTATION_LAUNCH_BEGAN}
 )
+DELETE_FINALIZERS: Final = "$deleteFromPrimitiveList/finalizers"
+"""What a strategic merge patch calls taking entries out of a list."""
 _DISRUPTED: Final = {"key": names.TAINT_DISRUPTED, "effect": "NoSchedule"}
 # The size of the disk is asked of the pool, and no node ever offers a resource of this name.
 _NOT_OFFERED: Final = "storage"
@@ -100,9 +102,10 @@ def bound_node(nodes: Sequence[Node], bound: str) -> Node | None:
 def registration_patch(
     claim: Claim, node: Node, plan: LaunchPlan | None, *, initialized: bool
 ) -> dict[str, Any] | None:
-    """The one merge patch that registers a node, and marks it initialized; None when nothing is missing.
+    """The one strategic merge patch that registers a node and marks it initialized; None when all is there.
 
-    Locked on the resourceVersion, because finalizers, owners and taints are replaced as whole lists.
+    Finalizers and owners merge. Taints are replaced as a whole list, so a patch with taints is locked on the
+    resourceVersion; without them it is not: other controllers write to a new node several times a second.
     """
     metadata = node.obj["metadata"]
     changes: dict[str, Any] = {}
@@ -123,7 +126,8 @@ def registration_patch(
         patch["spec"] = {"taints": taints}
     if not patch:
         return None
-    return {**patch, "metadata": {**changes, "resourceVersion": metadata.get("resourceVersion", "")}}
+    lock = {"resourceVersion": metadata.get("resourceVersion", "")} if "spec" in patch else {}
+    return {**patch, "metadata": {**changes, **lock, "uid": node.uid}}
 
 
 def _missing(wanted: Mapping[str, str], present: Mapping[str, str] | None) -> dict[str, str]:
@@ -222,7 +226,5 @@ def drain_patch(node: Node) -> dict[str, Any] | None:
 
 
 def release_patch(node: Node) -> dict[str, Any]:
-    """Take our finalizer off a node, and nothing else."""
-    metadata = node.obj["metadata"]
-    rest = [f for f in metadata.get("finalizers") or () if f != CLAIM_FINALIZER]
-    return {"metadata": {"resourceVersion": metadata.get("resourceVersion", ""), "finalizers": rest}}
+    """Take our finalizer off a node, and nothing else: a strategic merge patch, whatever else is written."""
+    return {"metadata": {"uid": node.uid, DELETE_FINALIZERS: [CLAIM_FINALIZER]}}

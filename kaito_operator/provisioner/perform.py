@@ -95,7 +95,7 @@ class Performer:
         try:
             match action:
                 case PatchNode():
-                    self._remember(await self.kube.merge(path, action.patch), NODE_KIND)
+                    self._remember(await self.kube.strategic_merge(path, action.patch), NODE_KIND)
                 case DeleteNode():
                     self._remember(await self.kube.delete(path, action.uid), NODE_KIND)
                 case DrainNode():

@@ -143,7 +143,7 @@ class Reconciler:
         sight = self.azure.pools.sight(pool)
         gone = sight.known and (sight.pool is None or sight.pool.is_deleting)
         if node.held and node.deleting and gone and not self.stores.claims_of(pool):
-            await self.performer.kube.merge(path_of("v1", "nodes", None, name), release_patch(node))
+            await self.performer.kube.strategic_merge(path_of("v1", "nodes", None, name), release_patch(node))
         return None
 
     def _measure(self, claim: Claim, action: Action) -> None:

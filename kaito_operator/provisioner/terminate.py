@@ -3,7 +3,7 @@
 from kaito_operator.api.claim_reasons import CLAIM_REASONS
 from kaito_operator.api.machine import CLAIM_FINALIZER
 from kaito_operator.provisioner.claims import Claim
-from kaito_operator.provisioner.conditions import WAITING, Step, Steps, conditions, said_the_same
+from kaito_operator.provisioner.conditions import WAITING, Step, Steps, conditions, pending, said_the_same
 from kaito_operator.provisioner.decision import (
     Action,
     Context,
@@ -22,6 +22,7 @@ from kaito_operator.provisioner.nodes import Node, drain_patch, release_patch
 from kaito_operator.provisioner.pool import belongs_to, pool_name
 
 _DRAIN_LOOK_S = 1.0
+_TELL_S = 30.0
 
 
 def terminate(claim: Claim, observed: Observed, context: Context, *, given_up: bool) -> Decision:
@@ -43,9 +44,23 @@ def terminate(claim: Claim, observed: Observed, context: Context, *, given_up: b
         waiting = [n for n in observed.nodes if n.ready and n.uid not in observed.drained]
         if waiting:
             drains: tuple[Action, ...] = tuple(DrainNode(node.name, node.uid) for node in waiting)
-            return Decision((*cordoned, *drains), min(_DRAIN_LOOK_S, left))
+            slow = _slow_drain(claim, waiting[0], context)
+            return Decision((*cordoned, *slow, *drains), min(_DRAIN_LOOK_S, left))
     removed = removal(claim, observed, context, ignore_pdb=given_up or left <= 0)
     return Decision((*cordoned, *removed.actions, *told), removed.retry_after_s, removed.watch)
+
+
+def _slow_drain(claim: Claim, node: Node, context: Context) -> tuple[Action, ...]:
+    """A drain that takes long is told; one that does not needs no write."""
+    if claim.deleted is None or (context.now - claim.deleted).total_seconds() < _TELL_S:
+        return ()
+    told = pending("NodeDraining", node=node.name)
+    return _told(claim, (stored_step(claim, 0) or WAITING, stored_step(claim, 1) or WAITING, told), context)
+
+
+def _told(claim: Claim, steps: Steps, context: Context) -> tuple[Action, ...]:
+    entries = conditions(claim, steps, context.now)
+    return () if said_the_same(claim.conditions, entries) else (WriteStatus({"conditions": entries}),)
 
 
 def _drain_left_s(claim: Claim, context: Context) -> float:
@@ -97,5 +112,4 @@ def _trouble(claim: Claim, observed: Observed, context: Context, *, given_up: bo
         stored_step(claim, 1) or WAITING,
         stored_step(claim, 2) or WAITING,
     )
-    entries = conditions(claim, steps, context.now)
-    return () if said_the_same(claim.conditions, entries) else (WriteStatus({"conditions": entries}),)
+    return _told(claim, steps, context)

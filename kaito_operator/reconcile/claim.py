@@ -41,7 +41,7 @@ class Claim:
         instance_type: that it asks for, or an empty text.
         reason, message: of the first step that is not done; empty texts when all are.
         since: when that step last turned.
-        broken: all steps were done, and it is not ready any more.
+        broken: its node was usable once, and is not any more.
         failed: the provisioner will not give it a node.
     """
 
@@ -69,9 +69,10 @@ def read_claim(obj: Obj) -> Claim:
     steps = MACHINE_STEPS if obj["kind"] == MACHINE_KIND else NODE_CLAIM_STEPS
     pending = next((by_type.get(step, {}) for step in steps if not _is_true(by_type.get(step))), None)
     ready = _is_true(by_type.get(CLAIM_READY))
-    broken = pending is None and not ready
-    if broken:
-        pending = by_type.get(CLAIM_READY, {})  # all steps were done, and something has broken since
+    # What the node offers is written once it was usable; later a step may be taken back.
+    broken = not ready and (pending is None or bool(status.get("allocatable")))
+    if not ready and pending is None:
+        pending = by_type.get(CLAIM_READY, {})
     said = pending or {}
     reason = str(said.get("reason") or "")
     return Claim(

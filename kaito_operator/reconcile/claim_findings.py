@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from kaito_operator.api.reasons import REASONS, Finding, finding, worst
 from kaito_operator.api.workspace import Workspace
@@ -17,6 +18,10 @@ from kaito_operator.settings import RuntimeSettings
 
 GPU_GRACE_S = 60.0
 """A device plugin registers its GPUs within a minute of its node's first Ready: its image is pulled first."""
+
+
+_LOST: Mapping[str, str] = MappingProxyType({"NodeNotReady": "NodeNotReady", "NodeNotFound": "NodeGone"})
+"""What a provisioner says of a node that was usable once, and the row of that."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,8 @@ def _pods_lack_nodes(scene: _Scene) -> bool:
 
 def _trouble(scene: _Scene, slot: Slot, found: Claim) -> Finding | None:
     """What its provisioner complains of."""
-    if found.broken and found.reason == "NodeNotReady":
-        return scene.about("NodeNotReady", slot, detail=found.message)
+    if found.broken and (lost := _LOST.get(found.reason)):
+        return scene.about(lost, slot, detail=found.message)
     row = REASONS.get(found.reason)
     if row is not None and row.phase == "Blocked" and found.reason != "NodeNotReady":
         return scene.about(found.reason, slot, detail=found.message)

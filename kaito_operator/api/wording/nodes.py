@@ -16,6 +16,12 @@ ROWS: tuple[Reason, ...] = (
         "The pods move by themselves when another node fits.",
     ),
     blocked(
+        "NodeGone",
+        "The node of {kind} {claim} has left the cluster: {detail}",
+        "Nothing to do: another is asked for in its place when it does not come back within ten minutes. "
+        "`kubectl delete {kind} {claim}` asks for it now.",
+    ),
+    blocked(
         "NodeCordoned",
         "The matching nodes are cordoned: {nodes}.",
         "Allow pods again: `kubectl uncordon {node}`.",

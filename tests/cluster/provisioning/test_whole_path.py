@@ -1,4 +1,4 @@
-"""The whole path with a real node: Machine, agent pool, kubelet, device plugin, a model that answers, and back."""
+"""The whole path with a real node: Machine, agent pool, kubelet, device plugin, an answer, and back."""
 
 import json
 from collections.abc import Iterator

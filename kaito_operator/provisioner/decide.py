@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from kaito_operator.api.claim_reasons import is_final
 from kaito_operator.api.machine import CLAIM_FINALIZER
@@ -207,9 +207,15 @@ def _not_usable(case: _Case, node: Node, reason: str, detail: str) -> Progress:
     return Progress(pending(reason, node=node.name, detail=detail), retry_after_s=left)
 
 
+_PASSING: Final = frozenset({"NodeNotReady", "KnownEphemeralTaintsExist"})
+
+
 def _about_to_pass(claim: Claim, node: Node, reason: str, context: Context) -> bool:
-    """A node that has just joined is not ready for a moment: one write then tells of both."""
-    if node.registered or reason != "NodeNotReady" or needs_taints(claim, node) or node.created is None:
+    """A node that has just joined is not ready for a moment, and says so by taints a moment longer.
+
+    One write then tells of all of it.
+    """
+    if node.registered or reason not in _PASSING or needs_taints(claim, node) or node.created is None:
         return False
     return (context.now - node.created).total_seconds() < context.budgets.fold
 

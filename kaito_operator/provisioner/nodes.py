@@ -215,7 +215,7 @@ def drain_patch(node: Node) -> dict[str, Any] | None:
     if node.labels.get(names.LABEL_EXCLUDE_FROM_LB) != "karpenter":
         changes["labels"] = {names.LABEL_EXCLUDE_FROM_LB: "karpenter"}
     if node.held:
-        changes["finalizers"] = [f for f in metadata["finalizers"] if f != CLAIM_FINALIZER]
+        changes[DELETE_FINALIZERS] = [CLAIM_FINALIZER]
     patch: dict[str, Any] = {"metadata": changes} if changes else {}
     others = [t for t in node.taints if t.get("key") != names.TAINT_DISRUPTED]
     if len(others) == len(node.taints):

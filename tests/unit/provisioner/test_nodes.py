@@ -158,7 +158,7 @@ def test_a_node_that_goes_takes_no_new_pods_and_is_let_go_of_in_one_write() -> N
     node = registered(a_node(POOL))
     patch = drain_patch(read_node(node))
     assert patch is not None
-    drained = merged(node, patch)
+    drained = merged(node, as_merge_patch(patch, node))
     assert {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"} in drained["spec"]["taints"]
     assert (
         drained["metadata"]["labels"]["node.kubernetes.io/exclude-from-external-load-balancers"]

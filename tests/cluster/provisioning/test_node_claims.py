@@ -1,0 +1,65 @@
+"""The same by NodeClaim, karpenter.sh/v1: the kind that Karpenter serves too."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.provisioning.conftest import a_workspace
+from tests.support.kube import Api, Obj, eventually
+from tests.support.node_claims import node_claim_crd
+from tests.support.operator import OperatorProcess, ProvisionerProcess
+from tools.kubectl import Kubectl
+from tools.simcloud import SimCloud
+
+
+@pytest.fixture
+def node_claims(kubectl: Kubectl) -> Iterator[None]:
+    kubectl.run("apply", "--server-side", "-f", "-", stdin=json.dumps(node_claim_crd()))
+    kubectl.run("wait", "--for=condition=Established", "crd/nodeclaims.karpenter.sh", "--timeout=30s")
+    yield
+    kubectl.run("delete", "crd", "nodeclaims.karpenter.sh", "--ignore-not-found", "--wait=true")
+
+
+@pytest.fixture
+def operator(
+    kubeconfig: Path, testbed: Obj, node_claims: None, lease_namespace: str, tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    process = OperatorProcess(
+        kubeconfig,
+        tmp_path / "operator.log",
+        lease_namespace,
+        KAITO_RUNTIME_IMAGE=testbed["images"]["inference-cpu"],
+        KAITO_PROJECT_REGISTRY=testbed["registry"],
+        KAITO_PROVISIONING="nodeclaim",
+    )
+    with process:
+        yield process
+
+
+@pytest.mark.usefixtures("provisioner")
+def test_a_node_arrives_by_node_claim_and_goes(
+    api: Api,
+    namespace: str,
+    cloud: SimCloud,
+    operator: OperatorProcess,
+    provisioner: ProvisionerProcess,
+) -> None:
+    def ready() -> bool:
+        status: Obj = (api.find("workspaces", namespace, "ws") or {}).get("status", {})
+        return any(
+            c["type"] == "NodeClaimReady" and c["status"] == "True" for c in status.get("conditions", ())
+        )
+
+    api.create("workspaces", namespace, a_workspace())
+    eventually(ready, timeout_s=40, what=lambda: operator.words() + provisioner.words())
+    (claim,) = api.list("nodeclaims")
+    assert claim["spec"]["nodeClassRef"] == {
+        "group": "kaito.sh",
+        "kind": "KaitoNodeClass",
+        "name": "default",
+    }
+    assert list(cloud.pools()) == [claim["metadata"]["name"]]
+    api.delete("workspaces", namespace, "ws")
+    eventually(lambda: not api.list("nodeclaims") and not cloud.pools(), timeout_s=40, what=provisioner.words)

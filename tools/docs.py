@@ -40,12 +40,12 @@ def _is_fresh(name: str, text: str) -> bool:
 
 
 def troubleshooting() -> str:
-    """Every reason that a Workspace can show, from kaito_operator/api/reasons.py."""
+    """Every reason that a Workspace can show, from kaito_operator/api/wording."""
     waiting = [r for r in REASONS.values() if r.phase != "Blocked"]
     blocked = [r for r in REASONS.values() if r.phase == "Blocked"]
     return (
         f"# Troubleshooting\n\n{GENERATED}"
-        "<!-- Source: kaito_operator/api/reasons.py -->\n\n"
+        "<!-- Source: kaito_operator/api/wording -->\n\n"
         "`kubectl get workspace NAME -o wide` shows the phase and the reason.\n"
         "`kubectl describe workspace NAME` shows the sentence and the next action, in `status.blockedOn`\n"
         "and in the conditions. Words in capitals stand for what the operator fills in.\n\n"

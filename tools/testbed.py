@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.demo import cloud
 from tools.images.build import build_all
 from tools.images.errors import ImageError
 from tools.images.recipes import content_tag, load_recipes
@@ -86,7 +87,7 @@ def up(version: str) -> None:
     kubectl = Kubectl(cluster.kubeconfig)
     if kubectl.run("get", "namespace", "kaito-system", "--ignore-not-found"):
         say("removing the demo's operator, which would serve the tests' Workspaces too")
-        uninstall(kubectl)
+        _clear_demo(kubectl)
     private = cluster.registry_credentials
     (node,) = kubectl.get("nodes", "-l", "!test.kaito.sh/pool")["items"]
     addresses = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
@@ -110,6 +111,15 @@ def up(version: str) -> None:
             indent=2,
         )
     )
+
+
+def _clear_demo(kubectl: Kubectl) -> None:
+    """Workspaces first, while those run that take their nodes away."""
+    kubectl.run("delete", "workspaces", "--all", "--all-namespaces", "--wait=true")
+    if kubectl.run("get", "crd", "machines.karpenter.sh", "--ignore-not-found"):
+        kubectl.run("wait", "--for=delete", "machines", "--all", "--timeout=100s")
+    uninstall(kubectl)
+    cloud.stop()
 
 
 def _weights_folder() -> Path:

@@ -2,7 +2,7 @@
 
 A reason is a row: the code that goes into conditions, `status.blockedOn` and Events; the phase it
 belongs to; whether a person has to act (`blocked`) or time will do; a sentence and a next action, both
-with named holes. docs/troubleshooting.md is generated from this table.
+with named holes. The rows stand in `api.wording`; docs/troubleshooting.md is generated from them.
 """
 
 from collections.abc import Mapping, Sequence

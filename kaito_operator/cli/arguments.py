@@ -11,7 +11,7 @@ from kaito_operator.settings import PROVISIONING, Provisioning
 Command = Literal["plan", "presets", "instance-types"]
 Quantization = Literal["8bit", "4bit"]
 
-EXIT_CODES: Final = "exit codes: 0 it fits; 2 bad input; 3 it does not fit"
+EXIT_CODES: Final = "exit codes: 0 it fits, or nobody can tell; 2 bad input; 3 it does not fit"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-f", "--file", required=True, help="manifest with a Workspace; - reads the standard input")
+    add("-f", "--file", required=True, help="manifest; its first Workspace counts; - is standard input")
     _add_json(parser)
     add("--provisioning", choices=PROVISIONING, default="machine", help="the operator's KAITO_PROVISIONING")
     add(
@@ -77,7 +77,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         type=_capability,
         default="7.5",
         metavar="X.Y",
-        help="its KAITO_OLDEST_GPU",
+        help="the operator's KAITO_OLDEST_GPU",
     )
     add("--context", type=_positive, metavar="TOKENS", help="prompt and answer together")
     add("--concurrency", type=_positive, default=1, metavar="N", help="sequences at the same time")

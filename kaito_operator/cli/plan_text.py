@@ -48,7 +48,9 @@ def _blocks(answer: Answer) -> list[list[str]]:
 def _headline(answer: Answer) -> list[str]:
     name = answer.workspace.metadata.name or "Workspace"
     words, style = _HEADLINES[answer.verdict]
-    return [f"{name}: {answer.plan.model_name or answer.plan.kind}: {styled(words, style)}"]
+    tuning = answer.workspace.tuning is not None and answer.workspace.inference is None
+    what = "tuning" if tuning else answer.plan.model_name or answer.plan.kind
+    return [f"{name}: {what}: {styled(words, style)}"]
 
 
 def _facts(answer: Answer) -> list[tuple[str, str]]:
@@ -64,13 +66,16 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
             ("weights", plan_status(plan).weights_source or "not known"),
             ("disk", f"{plan.disk_bytes // GIB} GiB on each node"),
         ]
-    if plan.timing.ready_s > plan.timing.scheduling_s:
+    adds_no_node = plan.preset is None and plan.instance_type is None
+    if plan.timing.ready_s > plan.timing.scheduling_s and not adds_no_node:
         facts.append(("ready in", _duration(plan)))
     return [*facts, ("price", _price(plan.placement))]
 
 
 def _instance_type(answer: Answer) -> str:
     plan = answer.plan
+    if plan.instance_type is None and plan.timing.provisioning_s:
+        return "not known: name one in resource.instanceType, or nodes of yours in resource.labelSelector"
     if plan.instance_type is None:
         return "any node will do: none is named, and none is added"
     named = answer.workspace.resource is not None and answer.workspace.resource.instance_type
@@ -104,7 +109,8 @@ def _duration(plan: Plan) -> str:
 def _price(placement: Placement | None) -> str:
     if placement is None or placement.price_usd_per_hour is None:
         return "no price known"
-    price = f"{placement.price_usd_per_hour:f} US dollars per hour"
+    together = f" for all {placement.nodes} nodes" if placement.nodes > 1 else ""
+    price = f"{placement.price_usd_per_hour:f} US dollars per hour{together}"
     return f"{price} ({placement.price_source}; on demand, before tax)"
 
 

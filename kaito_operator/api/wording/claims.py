@@ -7,8 +7,9 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "ProvisionerMissing",
         "{kind} {claim} cannot be created: this cluster has no definition of {plural}.karpenter.sh.",
-        "Install the gpu-provisioner (docs/gpu-provisioner.md), or label a node of your own and name its "
-        "label in resource.labelSelector, or set KAITO_PROVISIONING.",
+        "Install the gpu-provisioner, which brings that of Machines (docs/gpu-provisioner.md), or Karpenter, "
+        "which brings that of NodeClaims, and set KAITO_PROVISIONING to the one you have. Or label a node of "
+        "your own and create the Workspace with its label in resource.labelSelector.",
     ),
     blocked(
         "ClaimRefused",
@@ -23,7 +24,8 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "ClaimVanished",
         "{kind} {claim} was deleted by its provisioner or by hand before its node was ready.",
-        "Read the provisioner's log and `kubectl get events --field-selector involvedObject.name={claim}`. "
+        "Read the provisioner's log and "
+        "`kubectl get events -A --field-selector involvedObject.name={claim}`. "
         "The operator asks again by itself, later each time.",
     ),
     blocked(
@@ -111,7 +113,8 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "ClaimInvalid",
         "The provisioner cannot serve {kind} {claim}: {detail}",
-        "Correct what the message names in the Workspace.",
+        "Create the Workspace with what the message names corrected. "
+        "The operator asks again by itself, later each time.",
     ),
     blocked(
         "LaunchTimeout",

@@ -61,7 +61,8 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "ImageUnauthorized",
         "The registry refused image {image}. The node says: {detail}",
-        "Create a pull Secret in namespace {namespace} and name it in imagePullSecrets.",
+        "Create a pull Secret (`kubectl create secret docker-registry`) in namespace {namespace} under the "
+        "name that imagePullSecrets has; where it has none, create the Workspace with one.",
     ),
     blocked(
         "RegistryUnreachable",

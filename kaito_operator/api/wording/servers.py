@@ -44,8 +44,8 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "HubDenied",
         "The hub refuses the weights: {detail}",
-        "Accept the model's terms on the hub, and name a Secret with your token under HF_TOKEN in "
-        "presetOptions.modelAccessSecret.",
+        "Accept the model's terms on the hub, put your token under HF_TOKEN into a Secret, and create the "
+        "Workspace with its name in presetOptions.modelAccessSecret.",
     ),
     blocked(
         "HubNotFound",
@@ -60,7 +60,7 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "VolumeTooSmall",
         "The weights do not fit the volume: {detail}",
-        "Use a node with a larger disk, or a volume claim.",
+        "Use a node with a larger disk, or create the Workspace with presetOptions.volumeClaim.",
     ),
     blocked(
         "WeightsDownload",
@@ -96,7 +96,8 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "PodsNotCreated",
         "The pods cannot be created: {detail}",
-        "Correct what the message names: `kubectl describe deployment {name} -n {namespace}`.",
+        "Correct what the message names: "
+        "`kubectl describe deployments,statefulsets -l kaito.sh/workspace={name} -n {namespace}`.",
     ),
     blocked(
         "Overdue",

@@ -18,18 +18,20 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "PresetPrivate",
         "Preset {preset} has no public image: its licence asks every user to fetch the weights themselves.",
-        'Set inference.preset.accessMode to "private" and presetOptions.image to your image of the weights.',
+        "Create the Workspace with inference.preset.accessMode: private and a source of yours in "
+        "presetOptions: image, volumeClaim, or weightsFrom: hub (docs/weights.md).",
     ),
     blocked(
         "WeightsFormat",
         "The weights cannot be loaded: {detail}",
-        "Use an image or volume with a Hugging Face folder: config.json, tokenizer files and *.safetensors.",
+        "Create the Workspace with an image or volume that holds a Hugging Face folder: config.json, "
+        "tokenizer files and *.safetensors (docs/weights.md).",
     ),
     blocked(
         "HubTokenMissing",
         "{repository}, the weights of preset {preset}, are given only to those who accepted their terms.",
-        "Create a Secret with your token under the key HF_TOKEN "
-        "and name it in presetOptions.modelAccessSecret.",
+        "Create a Secret with your token under the key HF_TOKEN, "
+        "and the Workspace with its name in presetOptions.modelAccessSecret.",
     ),
     blocked(
         "TuningUnsupported",
@@ -62,13 +64,14 @@ ROWS: tuple[Reason, ...] = (
     blocked(
         "NothingFits",
         "No instance type that this operator knows of holds {preset} on {count} nodes: {detail}",
-        "Name an instance type of your own in resource.instanceType, or use a smaller model. "
-        "`kaito plan -f FILE` lists every type with its reason.",
+        "Create the Workspace with an instance type of your own in resource.instanceType, or with a smaller "
+        "model. `kaito plan -f FILE` lists the nearest types, each with its reason.",
     ),
     blocked(
         "InstanceTypeNeeded",
         "No node matches the Workspace's labels, and which instance type its template needs is not known.",
-        "Name one in resource.instanceType and create the Workspace again, or label a node of yours.",
+        "Create the Workspace with one in resource.instanceType, "
+        "or with a resource.labelSelector that a node of yours matches.",
     ),
     blocked(
         "GpuTooOld",

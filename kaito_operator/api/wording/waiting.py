@@ -58,7 +58,7 @@ ROWS: tuple[Reason, ...] = (
         "RollingOut",
         "Updating",
         "{ready} of {wanted} replicas run the new version; the others are being replaced.",
-        "Nothing to do. `kubectl rollout status deployment/{name} -n {namespace}` follows it.",
+        "Nothing to do. `kubectl get pods -l kaito.sh/workspace={name} -n {namespace} --watch` follows it.",
     ),
     waiting(
         "PreviousRemoved",

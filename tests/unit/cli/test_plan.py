@@ -142,6 +142,27 @@ def test_a_template_is_let_through_with_nothing_known(
     code, text = as_text(capsys, "-f", str(path))
     assert code == 0
     assert "own: template: not known whether it fits" in text
+    assert "not known: name one in resource.instanceType" in text
+    assert "ready in" not in text, "nobody knows how long a node of no type takes"
+
+
+def test_the_price_is_said_to_be_that_of_all_nodes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = "{instanceType: Standard_NC24ads_A100_v4, count: 2}"
+    _, text = as_text(capsys, "-f", manifest(tmp_path, resource=resource))
+    assert "US dollars per hour for all 2 nodes" in text
+
+
+def test_a_workspace_that_tunes_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tuning.yaml"
+    path.write_text(
+        "apiVersion: kaito.sh/v1alpha1\nkind: Workspace\nmetadata: {name: own}\n"
+        "tuning: {preset: {name: phi-2}, method: lora, input: {image: r.io/d:1}, "
+        "output: {image: r.io/o:1, imagePushSecret: s}}\n"
+    )
+    _, text = as_text(capsys, "-f", str(path))
+    assert text.startswith("own: tuning: ")
 
 
 def test_the_standard_input_is_read_for_a_dash(

@@ -74,9 +74,13 @@ class Api:
             ApiFailure: when the answer is an error.
         """
         content_type = options.pop("content_type", "application/json")
-        answer = self._http.request(
-            verb, path, json=body, params=options, headers={"Content-Type": content_type} if body else {}
-        )
+        headers = {"Content-Type": content_type} if body else {}
+        answer = self._http.request(verb, path, json=body, params=options, headers=headers)
+        for pause_s in (0.5, 1.0, 2.0, 4.0):
+            if answer.status_code != 429:
+                break
+            time.sleep(pause_s)  # said for a second after a definition was changed: nothing was done
+            answer = self._http.request(verb, path, json=body, params=options, headers=headers)
         if answer.status_code >= 400:
             raise ApiFailure(answer.status_code, answer.json().get("message", answer.text))
         return dict(answer.json())

@@ -1,7 +1,11 @@
 """A Workspace gets nodes of its own and lets them go."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.cluster.provisioning.conftest import TYPE, Scene, a_workspace
-from tests.support.kube import eventually
+from tests.support.kube import Api, Obj, eventually
 
 
 def test_a_node_arrives_and_goes_with_its_workspace(scene: Scene) -> None:
@@ -45,3 +49,34 @@ def test_a_claim_that_somebody_deletes_is_replaced_under_another_name(scene: Sce
     )
     scene.until_nodes_ready()
     eventually(lambda: old not in scene.cloud.pools(), what=scene.words)
+
+
+OWN = "test.kaito.sh/own"
+
+
+@pytest.fixture
+def own_node(api: Api, testbed: Obj) -> Iterator[str]:
+    """A node that was there before, with a label of the user's."""
+    (node, *_) = api.list("nodes", labelSelector="!kaito.sh/workspace")
+    name = str(node["metadata"]["name"])
+    api.merge("nodes", None, name, {"metadata": {"labels": {OWN: "yes"}}})
+    yield name
+    api.merge("nodes", None, name, {"metadata": {"labels": {OWN: None}}})
+
+
+def test_a_node_that_exists_is_used_before_one_is_asked_for(scene: Scene, own_node: str) -> None:
+    scene.create(a_workspace(instanceType=None, labelSelector={"matchLabels": {OWN: "yes"}}))
+
+    def places() -> list[str]:
+        found = scene.api.list("pods", scene.namespace, labelSelector="kaito.sh/workspace=ws")
+        return [pod["spec"].get("nodeName", "") for pod in found]
+
+    eventually(lambda: places() == [own_node], what=scene.words)
+    assert scene.claims() == []
+    workspace = scene.api.get("workspaces", scene.namespace, "ws")
+    assert workspace["metadata"].get("finalizers", []) == [], "nothing is to be let go of"
+    assert scene.condition("MachineReady") == ("True", "installNodePluginsSuccess")
+
+    # A second replica finds no second node, and so one is asked for.
+    scene.api.merge("workspaces", scene.namespace, "ws", {"resource": {"count": 2}})
+    eventually(lambda: len(scene.claims()) == 1, timeout_s=10, what=scene.words)

@@ -89,7 +89,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     (operator(tracebacks=1), "operator: tracebacks"),
     (provisioner(to_ready=wrote(5)), "provisioner: API writes per claim to gone, mean / most"),
-    ({"most_writes_per_claim": 7}, "provisioner: API writes per claim to gone, mean / most"),
+    ({"most_writes_per_claim": 9}, "provisioner: API writes per claim to gone, mean / most"),
     ({"puts": {"wsa": 2}}, "cloud: PUT per pool, mean / most"),
     ({"puts": {}}, "cloud: PUT per pool, mean / most"),
     ({"deletes": {"wsa": 2}}, "cloud: DELETE per pool, mean / most"),

@@ -99,15 +99,31 @@ class Settings:
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
-    text = environ.get(name, str(default))
+    return as_integer(name, environ.get(name, str(default)), default, most=most)
+
+
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[Choice, ...]) -> Choice:
+    return as_choice(name, environ.get(name, allowed[0]), allowed)
+
+
+def as_integer(name: str, text: str, default: int, *, most: int) -> int:
+    """The whole number that a setting holds.
+
+    Raises:
+        SettingError: it is none, or not from 1 to `most`.
+    """
     if not text.isdecimal() or not 1 <= int(text) <= most:
         msg = f"{name} is {text!r}: write a whole number from 1 to {most}, such as {default}"
         raise SettingError(msg)
     return int(text)
 
 
-def _choice(environ: Mapping[str, str], name: str, allowed: tuple[Choice, ...]) -> Choice:
-    text = environ.get(name, allowed[0])
+def as_choice(name: str, text: str, allowed: tuple[Choice, ...]) -> Choice:
+    """The one of some words that a setting holds.
+
+    Raises:
+        SettingError: it holds another.
+    """
     for choice in allowed:
         if choice == text:
             return choice

@@ -1,16 +1,12 @@
-"""The provisioner process: build everything, start it in order, stop it in order. As the operator's `app`."""
+"""The provisioner process: everything is built here; `shell.process` starts and stops it."""
 
 import asyncio
-import logging
 import os
 import random
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-
-import kopf
 
 from kaito_operator.kube.client import Kube
 from kaito_operator.kube.leader import Elector
@@ -34,15 +30,12 @@ from kaito_operator.provisioner.settings import Settings
 from kaito_operator.provisioner.stores import ClaimStores
 from kaito_operator.provisioner.watch import ClaimWatch
 from kaito_operator.shell.heartbeat import Heartbeat
+from kaito_operator.shell.process import Process
 from kaito_operator.shell.sweep import Sweeper
-from kaito_operator.shell.watch import watch_settings
 from kaito_operator.shell.workqueue import WorkQueue
 
 LEASE_NAME = "kaito-gpu-provisioner"
 DRAIN_S = 10.0
-CANCEL_S = 2.0
-
-logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> int:
@@ -63,7 +56,22 @@ async def run(settings: Settings) -> int:
         async with Kube(access, elector.write_budget_s, count) as kube:
             parts = assemble(settings, kube, cloud, elector, metrics)
             elector.on_lead = parts.controller.resync
-            return await Process(settings, elector, parts, Sweeper(kube, parts.controller.queue)).run()
+            controller = parts.controller
+            sweeper = Sweeper(kube, controller.queue)
+            watch = ClaimWatch(parts.stores, controller.queue, controller.synced, sweeper.relisted)
+            process = Process(
+                elector, controller, sweeper, watch, settings.workers, settings.http_port, DRAIN_S
+            )
+            return await process.run(
+                Probes(
+                    parts.stores,
+                    controller.queue,
+                    parts.azure,
+                    elector,
+                    controller.synced,
+                    controller.heartbeat,
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -111,85 +119,3 @@ def assemble(settings: Settings, kube: Kube, cloud: Cloud, elector: Elector, met
         heartbeat=Heartbeat(),
     )
     return Parts(controller, azure, stores)
-
-
-class Process:
-    """The tasks of the process, in the order in which they start; kopf last, see the operator's `app`."""
-
-    def __init__(self, settings: Settings, elector: Elector, parts: Parts, sweeper: Sweeper) -> None:
-        self._settings = settings
-        self._elector = elector
-        self._parts = parts
-        self._sweeper = sweeper
-        controller = parts.controller
-        self._watch = ClaimWatch(parts.stores, controller.queue, controller.synced, sweeper.relisted)
-        self._watching = asyncio.Event()
-
-    async def run(self) -> int:
-        """See `run` of this module."""
-        controller = self._parts.controller
-        probes = Probes(
-            self._parts.stores,
-            controller.queue,
-            self._parts.azure,
-            self._elector,
-            controller.synced,
-            controller.metrics,
-            controller.heartbeat,
-        )
-        server = await probes.start(self._settings.http_port)
-        tasks = [
-            asyncio.create_task(self._elector.run(), name="elector"),
-            asyncio.create_task(controller.heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(self._sweeper.run(self._watch), name="sweeper"),
-            asyncio.create_task(self._until_stopped(), name="signals"),
-            *(asyncio.create_task(controller.work()) for _ in range(self._settings.workers)),
-        ]
-        tasks.append(asyncio.create_task(self._run_kopf(), name="kopf"))
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        code = self._verdict(done)
-        await self._shut_down(tasks)
-        await server.cleanup()
-        return code
-
-    async def _run_kopf(self) -> None:
-        await kopf.operator(
-            registry=self._watch.registry(),
-            settings=watch_settings(self._watch.kinds),
-            clusterwide=True,
-            standalone=True,
-            ready_flag=self._watching,
-        )
-
-    async def _until_stopped(self) -> None:
-        """Return on SIGTERM or SIGINT, in place of kopf's handlers, which would wait for its watches."""
-        await self._watching.wait()
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await stop.wait()
-
-    def _verdict(self, done: set[asyncio.Task[None]]) -> int:
-        for task in done:
-            error = None if task.cancelled() else task.exception()
-            if error is not None:
-                logger.error("part failed", extra={"part": task.get_name()}, exc_info=error)
-                return 1
-        names = [task.get_name() for task in done]
-        stopped = "signals" in names or ("kopf" in names and not self._watching.is_set())
-        logger.info("stopping", extra={"parts": names})
-        return 0 if stopped else 1
-
-    async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        await self._parts.controller.drain(DRAIN_S)
-        # The elector first: its next renewal would take back what is given back.
-        await _cancel([task for task in tasks if task.get_name() == "elector"])
-        await self._elector.release()
-        await _cancel(tasks)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=CANCEL_S)

@@ -11,9 +11,10 @@ from typing import Final, Literal, Self, get_args
 
 from kaito_operator.provisioner.decision import Budgets
 from kaito_operator.provisioner.pool import Identity
-from kaito_operator.settings import SettingError
+from kaito_operator.settings import Choice, SettingError, as_choice, as_integer
 
 CredentialKind = Literal["auto", "workload", "managed", "cli"]
+CREDENTIAL_KINDS: Final[tuple[CredentialKind, ...]] = get_args(CredentialKind)
 _LOG_LEVELS: Final = ("INFO", "DEBUG", "WARNING", "ERROR")
 
 
@@ -98,7 +99,6 @@ def _azure(environ: Mapping[str, str]) -> AzureSettings:
     if bundle and not Path(bundle).is_file():
         msg = f"ARM_CA_BUNDLE is {bundle!r}, which is no file: give the PEM file of the CA, or leave it empty"
         raise SettingError(msg)
-    kind = _choice(environ, "AZURE_CREDENTIAL", get_args(CredentialKind))
     return AzureSettings(
         subscription=_required(environ, "ARM_SUBSCRIPTION_ID", "the id of the subscription"),
         resource_group=_required(environ, "ARM_RESOURCE_GROUP", "the resource group of the cluster"),
@@ -107,7 +107,7 @@ def _azure(environ: Mapping[str, str]) -> AzureSettings:
         endpoint=_https(environ, "ARM_ENDPOINT", "https://management.azure.com"),
         audience=_https(environ, "ARM_AUDIENCE", "https://management.azure.com"),
         ca_bundle=Path(bundle) if bundle else None,
-        credential=next(k for k in get_args(CredentialKind) if k == kind),
+        credential=_choice(environ, "AZURE_CREDENTIAL", CREDENTIAL_KINDS),
         federated_token_file=_text(environ, "AZURE_FEDERATED_TOKEN_FILE"),
         authority=_https(environ, "AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/"),
         tenant=_text(environ, "AZURE_TENANT_ID"),
@@ -162,20 +162,12 @@ def _seconds(environ: Mapping[str, str], name: str, default: int) -> float:
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, *, most: int) -> int:
-    text = _text(environ, name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        msg = f"{name} is {text!r}: write a whole number from 1 to {most}, such as {default}"
-        raise SettingError(msg)
-    return int(text)
+    return as_integer(name, _text(environ, name, str(default)), default, most=most)
 
 
 def _switch(environ: Mapping[str, str], name: str) -> bool:
     return _choice(environ, name, ("false", "true")) == "true"
 
 
-def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    text = _text(environ, name, allowed[0])
-    if text not in allowed:
-        msg = f"{name} is {text!r}: write one of {', '.join(allowed)}"
-        raise SettingError(msg)
-    return text
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[Choice, ...]) -> Choice:
+    return as_choice(name, _text(environ, name, allowed[0]), allowed)

@@ -1,4 +1,4 @@
-"""kopf at the edge: watch events go into the stores and wake the Workspaces they concern. Nothing else.
+"""kopf at the edge: watch events go into the stores and wake those they concern. Nothing else.
 
 Only `index` and `event` handlers are registered: they are the ones that never write to an object. The
 index functions fill the stores (kopf runs them for all kinds before the first event handler, which is
@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from kaito_operator.api import labels
 from kaito_operator.api.machine import (
@@ -24,14 +25,14 @@ from kaito_operator.api.machine import (
 )
 from kaito_operator.kube.login import watch_session
 from kaito_operator.shell.nothing_kept import NoDiffBase, NoProgress
-from kaito_operator.shell.store import Obj, Store, key_of
+from kaito_operator.shell.store import NamespacedName, Obj, Store, key_of
 from kaito_operator.shell.stores import Stores, WorkspaceKey, claim_owner_key, owner_key
 from kaito_operator.shell.workqueue import WorkQueue
 
 UNUSED_FINALIZER = "kopf.kaito.sh/unused"
 """kopf takes its finalizer off every object that none of its handlers has to see die. Ours has to stay."""
 
-Owners = Callable[[Obj | None], set[WorkspaceKey]]
+Owners = Callable[[Obj | None], set[NamespacedName]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Kind:
     """A watched kind.
 
     Attributes:
-        owners: the Workspaces that an object of this kind concerns.
+        owners: the keys of the queue that an object of this kind concerns.
         selector: label that the API server filters by; None watches all objects.
     """
 
@@ -138,10 +139,11 @@ def watch_settings(kinds: tuple[Kind, ...]) -> kopf.OperatorSettings:
     return settings
 
 
-class Watch:
+class ObjectWatch:
     """Wires watch events to stores and queue.
 
     Args:
+        kinds: what is watched, each with its store.
         synced: set once every kind has been listed; kopf runs no event handler before that.
         on_relist: called with a kind that is listed again; deletions may have been missed meanwhile,
             so a sweep is due.
@@ -149,13 +151,12 @@ class Watch:
 
     def __init__(
         self,
-        stores: Stores,
-        queue: WorkQueue[WorkspaceKey],
+        kinds: tuple[Kind, ...],
+        queue: WorkQueue[NamespacedName],
         synced: asyncio.Event,
         on_relist: Callable[[Kind], None],
     ) -> None:
-        self.stores = stores
-        self.kinds = watched_kinds(stores)
+        self.kinds = kinds
         self._queue = queue
         self.synced = synced
         self._on_relist = on_relist
@@ -184,18 +185,16 @@ class Watch:
 
     def take(self, kind: Kind, body: Obj) -> None:
         """Put the object into its store and remember what changed, for `announce`."""
+        body = self.normalised(kind, body)
         old, changed = kind.store.put(body)
         change = Change(known=old is not None)
         if changed:
             change = Change(old, kind.store.get(*key_of(body)), change.known)
-            if kind.store is self.stores.pods:
-                self.stores.index_pod(old, body)
-            if kind.store in self.stores.claim_stores:
-                self.stores.index_claim(old, body)
+            self.taken(kind, old, change.new or body)
         kind.changes[body["metadata"]["uid"]] = change
 
     def announce(self, kind: Kind, event: str | None, body: Obj) -> None:
-        """Wake the Workspaces that the change concerns: those of the old and of the new labels."""
+        """Wake the keys that the change concerns: those of the object before and after."""
         self.synced.set()
         kind.store.last_event_at = monotonic()
         change = kind.changes.pop(body["metadata"]["uid"], Change())
@@ -213,8 +212,39 @@ class Watch:
             self.forgotten(kind, gone)
         return gone
 
-    def forgotten(self, kind: Kind, gone: Obj) -> None:
+    def normalised(self, _kind: Kind, body: Obj) -> Obj:
+        """The object as its store holds it."""
+        return body
+
+    def taken(self, _kind: Kind, _old: Obj | None, _new: Obj) -> None:
+        """Remember what is to be known beside an object that has changed in its store."""
+
+    def forgotten(self, _kind: Kind, _gone: Obj) -> None:
         """Drop what was remembered beside an object that left its store."""
+
+
+class Watch(ObjectWatch):
+    """The operator's: Workspaces, and what belongs to them."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        queue: WorkQueue[WorkspaceKey],
+        synced: asyncio.Event,
+        on_relist: Callable[[Kind], None],
+    ) -> None:
+        super().__init__(watched_kinds(stores), queue, synced, on_relist)
+        self.stores = stores
+
+    @override
+    def taken(self, kind: Kind, old: Obj | None, new: Obj) -> None:
+        if kind.store is self.stores.pods:
+            self.stores.index_pod(old, new)
+        if kind.store in self.stores.claim_stores:
+            self.stores.index_claim(old, new)
+
+    @override
+    def forgotten(self, kind: Kind, gone: Obj) -> None:
         if kind.store is self.stores.pods:
             self.stores.forget_pod(gone)
         if kind.store in self.stores.claim_stores:

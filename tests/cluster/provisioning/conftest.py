@@ -80,8 +80,14 @@ def provisioner(
 
 
 @pytest.fixture
+def provisioning() -> str:
+    """As what nodes are asked for."""
+    return "machine"
+
+
+@pytest.fixture
 def operator(
-    kubeconfig: Path, testbed: Obj, claims: None, lease_namespace: str, tmp_path: Path
+    kubeconfig: Path, testbed: Obj, claims: None, provisioning: str, lease_namespace: str, tmp_path: Path
 ) -> Iterator[OperatorProcess]:
     process = OperatorProcess(
         kubeconfig,
@@ -89,7 +95,7 @@ def operator(
         lease_namespace,
         KAITO_RUNTIME_IMAGE=testbed["images"]["inference-cpu"],
         KAITO_PROJECT_REGISTRY=testbed["registry"],
-        KAITO_PROVISIONING="machine",
+        KAITO_PROVISIONING=provisioning,
         KAITO_CLAIM_RETRY_SECONDS="2",
     )
     with process:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,27 +14,12 @@ from tools.simcloud import SimCloud
 
 
 @pytest.fixture
-def node_claims(kubectl: Kubectl) -> Iterator[None]:
+def provisioning(kubectl: Kubectl) -> Iterator[str]:
+    """NodeClaims, whose definition is there for so long."""
     kubectl.run("apply", "--server-side", "-f", "-", stdin=json.dumps(node_claim_crd()))
     kubectl.run("wait", "--for=condition=Established", "crd/nodeclaims.karpenter.sh", "--timeout=30s")
-    yield
+    yield "nodeclaim"
     kubectl.run("delete", "crd", "nodeclaims.karpenter.sh", "--ignore-not-found", "--wait=true")
-
-
-@pytest.fixture
-def operator(
-    kubeconfig: Path, testbed: Obj, node_claims: None, lease_namespace: str, tmp_path: Path
-) -> Iterator[OperatorProcess]:
-    process = OperatorProcess(
-        kubeconfig,
-        tmp_path / "operator.log",
-        lease_namespace,
-        KAITO_RUNTIME_IMAGE=testbed["images"]["inference-cpu"],
-        KAITO_PROJECT_REGISTRY=testbed["registry"],
-        KAITO_PROVISIONING="nodeclaim",
-    )
-    with process:
-        yield process
 
 
 @pytest.mark.usefixtures("provisioner")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.provisioning.conftest import Scene, a_workspace
-from tests.support.kube import Api, Obj, eventually
-from tests.support.operator import OperatorProcess, ProvisionerProcess
+from tests.support.kube import Obj, eventually
 from tools.demo.question import Client
 from tools.deviceplugin import NAME, NAMESPACE, manifest
 from tools.kubectl import Kubectl
@@ -38,16 +37,6 @@ def plugin(kubectl: Kubectl, testbed: Obj) -> Iterator[str]:
     """The device plugin's manifest; what is applied of it goes at the end."""
     yield json.dumps(manifest(testbed["images"]["device-plugin"]))
     kubectl.run("delete", "daemonset", NAME, "-n", NAMESPACE, "--ignore-not-found", "--wait=true")
-
-
-@pytest.fixture
-def scene(
-    api: Api, cloud: SimCloud, namespace: str, operator: OperatorProcess, provisioner: ProvisionerProcess
-) -> Iterator[Scene]:
-    scene = Scene(api, cloud, namespace, [operator, provisioner])
-    yield scene
-    scene.delete()
-    eventually(lambda: not scene.claims() and not cloud.pools(), timeout_s=60, what=scene.words)
 
 
 @pytest.mark.timeout(400)

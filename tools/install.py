@@ -9,6 +9,7 @@ from tools.kubectl import Kubectl
 from tools.localcluster.paths import write_private
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+MACHINES = CHECKOUT / "deploy" / "gpu-provisioner" / "karpenter.sh_machines.yaml"
 NAMESPACE = "kaito-system"
 FILES = "/var/run/cloud-access"
 
@@ -48,6 +49,10 @@ def install(kubectl: Kubectl, images: Images, *, replicas: int = 2, provisioning
     overlay = CHECKOUT / ".local" / "install"
     overlay.mkdir(parents=True, exist_ok=True)
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump(_overlay(images, replicas, provisioning)))
+    if provisioning == "machine":
+        # First: a definition that comes while the operator starts may be missed by its watches.
+        kubectl.run("apply", "--server-side", "--force-conflicts", "-f", str(MACHINES))
+        kubectl.run("wait", "--for=condition=Established", "crd/machines.karpenter.sh", "--timeout=30s")
     kubectl.run("apply", "--server-side", "--force-conflicts", "-k", str(overlay))
     kubectl.run(
         "rollout", "status", "deployment/kaito-operator", "-n", NAMESPACE, "--timeout=120s", timeout_s=130

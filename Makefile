@@ -9,14 +9,14 @@ PY := .venv/bin/python
 CODE := kaito_operator inference_server presets tools tests
 export UV_CACHE_DIR ?= $(or $(KAITO_CACHE),$(HOME)/.cache/kaito)/uv
 
-.PHONY: help setup format lint unit test test-full demo demo-down bench-operator images crds docs locks
+.PHONY: help setup format lint unit test test-full demo demo-down bench-operator bench-inference images crds docs locks
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: .venv/.installed ## Install what the checkout needs, into .venv
 
-.venv/.installed: locks/bootstrap.txt locks/dev.txt
+.venv/.installed: locks/bootstrap.txt locks/dev.txt locks/llama.txt
 	@tools/setup.sh
 	@touch $@
 
@@ -51,6 +51,9 @@ demo-down: setup ## Remove everything that the demo made
 
 bench-operator: setup ## 100 Workspaces on simulated nodes: how fast, with how many requests
 	$(PY) -m tools.bench
+
+bench-inference: setup ## The inference server beside other servers: tokens per second, CPU, memory
+	$(PY) -m tools.bench_inference
 
 images: setup ## Build the images: operator, inference (GPU and CPU flavours), weights
 	$(PY) -m tools.images build operator inference inference-cpu weights-smollm2 device-plugin

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from inference_server.engine import Engine
+from inference_server.engine_choice import engine_for
 from inference_server.errors import ExitCode, ProcessError
 from inference_server.logs import configure_logging
 from inference_server.options import ServerOptions, parse_options
@@ -27,26 +28,47 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> ExitCode:
         options = parse_options(arguments, environment)
         termination_log = options.termination_log
         configure_logging(options.log_level)
-        return asyncio.run(_run(options))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_run(options))
     except ProcessError as error:
         _log.error("cannot start", extra={"reason": error.reason, "error": str(error)})
         write_termination_log(termination_log, error.reason, str(error))
         return error.exit_code
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the faster event loop where it is installed; None is the library's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 async def _run(options: ServerOptions) -> ExitCode:
+    if options.rank > 0:
+        from inference_server.follower import follow
+        from inference_server.transformers_engine.engine import TransformersEngine
+
+        return await follow(TransformersEngine(options), options)
     return await serve(Service(options, make_engine(options)), options)
 
 
 def make_engine(options: ServerOptions) -> Engine:
-    """Return the engine that the options name, not loaded. Imports no library before load()."""
-    if options.engine == "echo":
+    """Return the engine for the options and the weights, not loaded. Imports no library before load()."""
+    kind, note = engine_for(options)
+    notes = [note] if note else []
+    if kind == "echo":
         from inference_server.echo_engine import EchoEngine
 
         return EchoEngine()
-    from inference_server.transformers_engine import TransformersEngine
+    if kind == "llama":
+        from inference_server.llama_engine.engine import LlamaEngine
 
-    return TransformersEngine(options)
+        return LlamaEngine(options, notes)
+    from inference_server.transformers_engine.engine import TransformersEngine
+
+    return TransformersEngine(options, notes)
 
 
 if __name__ == "__main__":

@@ -93,3 +93,16 @@ def read_text(path: str) -> str:
         return Path(path).read_text()
     except OSError:
         return ""
+
+
+def memory_limit(text: str) -> int | None:
+    """Read one number of bytes from a file of the memory cgroup; None where it says "max" or is not there."""
+    stripped = text.strip()
+    return int(stripped) if stripped.isdigit() else None
+
+
+def reclaimable(memory_stat: str) -> int:
+    """Return the bytes of cached files in a cgroup's memory.stat: they count as used and go when needed."""
+    fields = dict(line.split(maxsplit=1) for line in memory_stat.splitlines() if " " in line)
+    value = fields.get("total_inactive_file") or fields.get("inactive_file") or "0"
+    return int(value) if value.isdigit() else 0

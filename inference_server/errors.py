@@ -17,9 +17,14 @@
     |   `-- VolumeTooSmall   13   the volume cannot hold the files
     `-- RequestError            one request is answered with `status` and `{"detail": text}`
         |-- BadRequest      400
+        |   `-- TooLong     400   the prompt fills the model's context
         |-- QueueFull       429   too many requests wait; come back after `retry_after_s`
         |-- NotReady        503   loading, draining or broken; come back after `retry_after_s`
         |-- OutOfMemory     503   this request did not fit the memory that is left
+        |-- InternalError   500   a defect that one request met; the log has the place
+        |-- Unauthorized    401   no API key, or one that is not known
+        |-- NotFound        404   a model or an adapter that is not there
+        |-- RequestTimeout  408   longer than --request-timeout, waiting included
         `-- ClientGone      499   nobody reads the answer any more (nginx's code; in logs and counts only)
 
 What no class here names ends the process with 1.
@@ -155,6 +160,18 @@ class BadRequest(RequestError):
     status = 400
 
 
+class TooLong(BadRequest):
+    """The prompt leaves no room for an answer."""
+
+    @classmethod
+    def of(cls, prompt_tokens: int, context_tokens: int) -> TooLong:
+        """Make the error of a prompt of so many tokens."""
+        return cls(
+            f"the prompt has {prompt_tokens} tokens, the model's context is {context_tokens} tokens for "
+            "prompt and answer together; shorten the prompt"
+        )
+
+
 class NotReady(RequestError):
     """No request can be answered now."""
 
@@ -171,6 +188,38 @@ class OutOfMemory(RequestError):
     """The memory left over does not hold this request."""
 
     status = 503
+
+
+class InternalError(RequestError):
+    """A defect that one request met; the server goes on."""
+
+    status = 500
+
+
+class Unauthorized(RequestError):
+    """The request names no API key, or one that is not known."""
+
+    status = 401
+
+
+class NotFound(RequestError):
+    """The request names a model that is not served."""
+
+    status = 404
+
+
+class RequestTimeout(RequestError):
+    """The request took longer than it may."""
+
+    status = 408
+
+    @classmethod
+    def after(cls, seconds: float) -> RequestTimeout:
+        """Make the error of a request that may take so many seconds."""
+        return cls(
+            f"not done after {seconds:g} s, waiting included; ask for fewer tokens, or raise "
+            "inference.server.requestTimeoutSeconds (flag --request-timeout)"
+        )
 
 
 class ClientGone(RequestError):

@@ -15,8 +15,12 @@ Answer = tuple[int, dict[str, Any]]  # HTTP status and JSON body
 class Health:
     """The phase of the process. Written by the loading thread and the event loop, read by the routes."""
 
-    def __init__(self, model: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, model: str, clock: Callable[[], float] = time.monotonic, expected_s: float | None = None
+    ) -> None:
         self._model = model
+        self._expected_s = expected_s
+        self._done: float | None = None
         self._clock = clock
         self._started = clock()
         self._phase = Phase.STARTING
@@ -33,13 +37,26 @@ class Health:
         """Return what broke, '' while nothing did."""
         return self._error
 
-    def enter(self, phase: Phase) -> None:
-        """Go on to `phase`; failed is final, and draining is left only for it."""
+    @property
+    def progress(self) -> float:
+        """Return how much of the weights is in memory, 0 to 1; 1 from the phase after them on."""
+        if self._phase in (Phase.STARTING, Phase.LIBRARIES):
+            return 0.0
+        return (self._done or 0.0) if self._phase is Phase.WEIGHTS else 1.0
+
+    def enter(self, phase: Phase, done: float | None = None) -> bool:
+        """Go on to `phase`, `done` of which is over; failed is final, and draining is left only for it.
+
+        Returns:
+            Whether the phase is another one now.
+        """
         if self._phase is Phase.FAILED or (self._phase is Phase.DRAINING and phase is not Phase.FAILED):
-            return
+            return False
         if phase is Phase.READY:
             self.load_seconds = self._clock() - self._started
-        self._phase = phase
+        other = phase is not self._phase
+        self._phase, self._done = phase, done
+        return other
 
     def fail(self, error: str) -> None:
         """Record what broke; the first cause stays."""
@@ -70,7 +87,11 @@ class Health:
         if self._phase is Phase.FAILED:
             return 500, {"detail": self._error}
         status = "Draining" if self._phase is Phase.DRAINING else "Loading"
-        body = {"status": status, "phase": str(self._phase), "elapsed_s": round(self._elapsed(), 1)}
+        body: dict[str, Any] = {"status": status, "phase": str(self._phase)}
+        body["elapsed_s"] = round(self._elapsed(), 1)
+        if status == "Loading":
+            body["expected_s"] = self._expected_s
+            body["progress"] = round(self.progress, 3)
         return 503, {**body, "model": self._model}
 
     def liveness(self) -> Answer:

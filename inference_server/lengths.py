@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inference_server.errors import BadRequest
+from inference_server.errors import BadRequest, TooLong
 
 DEFAULT_NEW_TOKENS = 200
 
@@ -50,10 +50,7 @@ def plan_lengths(prompt_tokens: int, wish: Wish, context_tokens: int | None) -> 
                     "tokens; ask for fewer in max_new_tokens"
                 )
         if keep >= context_tokens:
-            raise BadRequest(
-                f"the prompt has {prompt_tokens} tokens, the model's context is {context_tokens} tokens for "
-                "prompt and answer together; shorten the prompt"
-            )
+            raise TooLong.of(prompt_tokens, context_tokens)
         wanted = min(wanted, context_tokens - keep)
     minimum = min(max(wish.min_length - keep, 0), wanted)
     return Lengths(keep=keep, max_new_tokens=wanted, min_new_tokens=minimum)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -24,3 +25,10 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("inference_server").setLevel(level.upper())
     logging.captureWarnings(capture=True)
+
+
+def place_of(error: Exception) -> dict[str, object]:
+    """Return an error's type and place for a log, without its text: library errors may quote the prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error_type": type(error).__name__, "where": where}

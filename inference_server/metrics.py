@@ -2,55 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from inference_server import cpu
 from inference_server.engine import Gpu, Phase
 from inference_server.health import Health
+from inference_server.scheduling.scheduler import Scheduler
+from inference_server.scheduling.stream import Stream
 
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "kaito_inference"
+_TOKEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+AdapterStates = Callable[[], Mapping[str, int]]
+
+
+class _LoadCollector(Collector):
+    """Reads the scheduler when Prometheus asks: a step pays nothing for it."""
+
+    def __init__(self, load: Scheduler, health: Health, adapters: AdapterStates) -> None:
+        self._load = load
+        self._health = health
+        self._adapters = adapters
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges and counters of this moment."""
+        load, health, kv = self._load, self._health, self._load.kv
+        gauges = (
+            ("queue_depth", "Requests that wait or run.", load.depth),
+            ("requests_waiting", "Requests of which no answer is generated yet.", load.waiting),
+            ("batch_rows", "Answers that are generated together now.", load.running_rows),
+            ("kv_used_tokens", "Places for keys and values in use, in tokens.", kv.used_tokens),
+            ("kv_total_tokens", "Places for keys and values, in tokens; 0: not known.", kv.total_tokens),
+            ("ready", "1 while /healthz says 200.", health.phase is Phase.READY),
+            ("load_seconds", "From start to ready; 0 until then.", health.load_seconds or 0.0),
+            ("load_progress", "How much of the weights is in memory, 0 to 1.", health.progress),
+        )
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, value=float(value))
+        counters = (
+            ("steps", "Steps of the engine.", load.step_count),
+            ("step_seconds", "Time in steps of the engine.", load.step_seconds),
+            ("step_rows", "Answers in the steps, added up; by steps: the mean batch.", load.rows_stepped),
+        )
+        for name, text, value in counters:
+            yield CounterMetricFamily(f"{_PREFIX}_{name}", text, value=float(value))
+        adapters = GaugeMetricFamily(f"{_PREFIX}_adapters", "Adapters by their state.", labels=["state"])
+        for state, count in self._adapters().items():
+            adapters.add_metric([state], count)
+        yield adapters
 
 
 class Metrics:
     """The counters of one server, in a registry of their own."""
 
-    def __init__(self, model: str, health: Health, queue_depth: Callable[[], int]) -> None:
+    def __init__(self, model: str, health: Health, load: Scheduler, adapters: AdapterStates = dict) -> None:
         self._registry = registry = CollectorRegistry()
-        self._health = health
         self._cpu_before: cpu.CpuTimes | None = cpu.cpu_times(cpu.read_text("/proc/stat"))
-        prefix = "kaito_inference"
-        Gauge(f"{prefix}_info", "The served model.", ["model"], registry=registry).labels(model).set(1)
+        Gauge(f"{_PREFIX}_info", "The served model.", ["model"], registry=registry).labels(model).set(1)
         self._requests = Counter(
-            f"{prefix}_requests", "Answered requests.", ["route", "code"], registry=registry
+            f"{_PREFIX}_requests", "Answered requests.", ["route", "code"], registry=registry
         )
-        self._seconds = Histogram(
-            f"{prefix}_request_seconds",
-            "From the request's header to the end of the answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._seconds = self._histogram(
+            "request_seconds", "From the request's header to the end of the answer.", _SECONDS, ["route"]
         )
-        self._tokens_in = Counter(f"{prefix}_prompt_tokens", "Tokens of prompts.", registry=registry)
-        self._tokens_out = Counter(f"{prefix}_generated_tokens", "Tokens generated.", registry=registry)
-        depth = Gauge(f"{prefix}_queue_depth", "Requests that wait or run.", registry=registry)
-        depth.set_function(queue_depth)
-        ready = Gauge(f"{prefix}_ready", "1 while /healthz says 200.", registry=registry)
-        ready.set_function(lambda: health.phase is Phase.READY)
-        load = Gauge(f"{prefix}_load_seconds", "From start to ready; 0 until then.", registry=registry)
-        load.set_function(lambda: health.load_seconds or 0.0)
+        self._first_token = self._histogram(
+            "first_token_seconds", "From the request's place in the queue to its first token.", _SECONDS
+        )
+        self._per_token = self._histogram(
+            "token_seconds", "Mean time between two tokens of one request.", _TOKEN_SECONDS
+        )
+        self._tokens_in = Counter(f"{_PREFIX}_prompt_tokens", "Tokens of prompts.", registry=registry)
+        self._tokens_out = Counter(f"{_PREFIX}_generated_tokens", "Tokens generated.", registry=registry)
+        registry.register(_LoadCollector(load, health, adapters))
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", text, labels, buckets=buckets, registry=self._registry)
 
     def count_request(self, route: str, code: int, seconds: float) -> None:
         """Count one answered request. `route` is a route's path, never what the client sent."""
         self._requests.labels(route, str(code)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def count_tokens(self, tokens_in: int, tokens_out: int) -> None:
-        """Count the tokens of one generation."""
-        self._tokens_in.inc(tokens_in)
-        self._tokens_out.inc(tokens_out)
+    def count_stream(self, stream: Stream) -> None:
+        """Count the tokens and times of one request's stream."""
+        self._tokens_in.inc(stream.prompt_tokens)
+        self._tokens_out.inc(stream.generated_tokens)
+        if stream.first_token_s is None:
+            return
+        self._first_token.observe(stream.first_token_s)
+        if stream.mean_token_s is not None:
+            self._per_token.observe(stream.mean_token_s)
 
     def prometheus_text(self) -> bytes:
         """Return all counters in Prometheus' text format."""

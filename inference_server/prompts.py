@@ -18,10 +18,14 @@ _PROBE = "KAITO-PROBE"  # stands for the user's text in a rendered template; no 
 
 @dataclass(frozen=True)
 class Prompt:
-    """`text` is the user's own, which return_full_text puts before the answer."""
+    """`text` is the user's own, which return_full_text puts before the answer.
+
+    `templated`: the chat template was applied, so the answer is a turn of its own and goes on with no text.
+    """
 
     token_ids: tuple[int, ...]
     text: str
+    templated: bool = True
 
 
 def prompt_from_text(prompt: str, prefix: str, tokenizer: Tokenizer, markers: frozenset[str]) -> Prompt:
@@ -30,18 +34,32 @@ def prompt_from_text(prompt: str, prefix: str, tokenizer: Tokenizer, markers: fr
     if tokenizer.has_chat_template and not carries_markers(text, markers):
         return Prompt(_encode_rendered([{"role": "user", "content": text}], tokenizer), prompt)
     begun = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    return Prompt(tuple(tokenizer.encode(text, add_special_tokens=not begun)), prompt)
+    # The answer of a chat model is a turn of its own, also where the client wrote the template's markers.
+    token_ids = tuple(tokenizer.encode(text, add_special_tokens=not begun))
+    return Prompt(token_ids, prompt, templated=tokenizer.has_chat_template)
 
 
-def prompt_from_messages(messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer) -> Prompt:
-    """Encode messages through the chat template.
+def prompt_to_continue(prompt: str | Sequence[int], tokenizer: Tokenizer) -> Prompt:
+    """Encode a text that the answer goes on with, as it is; token ids are taken as they are."""
+    if not isinstance(prompt, str):
+        return Prompt(tuple(prompt), "", templated=False)
+    begun = bool(tokenizer.bos_token) and prompt.startswith(tokenizer.bos_token)
+    return Prompt(tuple(tokenizer.encode(prompt, add_special_tokens=not begun)), prompt, templated=False)
+
+
+def prompt_from_messages(
+    messages: Sequence[Mapping[str, object]],
+    tokenizer: Tokenizer,
+    tools: Sequence[Mapping[str, object]] = (),
+) -> Prompt:
+    """Encode messages, and the tools that the model may call, through the chat template.
 
     Raises:
         BadRequest: the model has no template, or its template refuses the messages.
     """
     if not tokenizer.has_chat_template:
         raise BadRequest("this model has no chat template, so it takes no messages; send a prompt instead")
-    return Prompt(_encode_rendered(messages, tokenizer), "")
+    return Prompt(_encode_rendered(messages, tokenizer, tools), "")
 
 
 def carries_markers(text: str, markers: frozenset[str]) -> bool:
@@ -80,6 +98,10 @@ def _user_tag(rendered: str, written: set[str]) -> str:
     return tag if re.search(r"[^\w\s]", tag) else ""
 
 
-def _encode_rendered(messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer) -> tuple[int, ...]:
+def _encode_rendered(
+    messages: Sequence[Mapping[str, object]],
+    tokenizer: Tokenizer,
+    tools: Sequence[Mapping[str, object]] = (),
+) -> tuple[int, ...]:
     # The template writes the begin token itself where the model wants one: never add a second.
-    return tuple(tokenizer.encode(tokenizer.render(messages), add_special_tokens=False))
+    return tuple(tokenizer.encode(tokenizer.render(messages, tools), add_special_tokens=False))

@@ -42,6 +42,7 @@ class RuntimeSettings:
         claim_retry_s: pause before another claim is made in place of one that got no node; it doubles each
             time, up to an hour.
         oldest_gpu: compute capability of the oldest GPU that the runtime image's PyTorch is built for.
+        insecure_registries: host:port of registries from which adapters are pulled over plain HTTP.
     """
 
     runtime_image: str
@@ -53,11 +54,16 @@ class RuntimeSettings:
     node_class: NodeClass = NodeClass()
     claim_retry_s: int = 60
     oldest_gpu: str = "7.5"
+    insecure_registries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The operator process: where it runs, how it elects, how hard it may work."""
+    """The operator process: where it runs, how it elects, how hard it may work.
+
+    Attributes:
+        extra_presets: path of a file with rows as in presets/models.yaml, beside those that are shipped.
+    """
 
     runtime: RuntimeSettings
     namespace: str = "kaito-system"
@@ -65,6 +71,7 @@ class Settings:
     http_port: int = 8080
     workers: int = 16
     log_level: str = "INFO"
+    extra_presets: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -87,6 +94,7 @@ class Settings:
             node_class=_node_class(environ, "KAITO_NODE_CLASS"),
             claim_retry_s=_integer(environ, "KAITO_CLAIM_RETRY_SECONDS", 60, most=3600),
             oldest_gpu=_capability(environ, "KAITO_OLDEST_GPU", "7.5"),
+            insecure_registries=_hosts(environ, "KAITO_INSECURE_REGISTRIES"),
         )
         return cls(
             runtime=runtime,
@@ -95,6 +103,7 @@ class Settings:
             http_port=_integer(environ, "KAITO_HTTP_PORT", 8080, most=65_535),
             workers=_integer(environ, "KAITO_WORKERS", 16, most=256),
             log_level=_choice(environ, "KAITO_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+            extra_presets=environ.get("KAITO_EXTRA_PRESETS", ""),
         )
 
 
@@ -146,3 +155,12 @@ def _capability(environ: Mapping[str, str], name: str, default: str) -> str:
         msg = f"{name} is {text!r}: write a compute capability of NVIDIA's, such as {default}"
         raise SettingError(msg)
     return text
+
+
+def _hosts(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip() for part in environ.get(name, "").split(",") if part.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)(:\d{1,5})?", host):
+            msg = f"{name} holds {host!r}: write host:port, several with commas, such as registry.local:5000"
+            raise SettingError(msg)
+    return hosts

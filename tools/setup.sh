@@ -22,8 +22,16 @@ echo "setup: installing $count Python packages into .venv (about 6 GB with PyTor
 echo "setup: downloads are kept in $UV_CACHE_DIR"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
+llama=()
+if command -v g++ >/dev/null; then
+    llama=(locks/llama.txt)
+    export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+    echo "setup: llama.cpp is built from source the first time (4 minutes on 2 cores)"
+else
+    echo "setup: no g++, so llama.cpp is left out and its tests are skipped. On Debian: apt-get install g++" >&2
+fi
 # The bootstrap is part of dev.txt's environment: sync removes what neither of them names.
-.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes locks/dev.txt locks/bootstrap.txt
+.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes locks/dev.txt locks/bootstrap.txt "${llama[@]}"
 # The checkout's own command, so that what the documents say can be typed as it stands there.
 printf '#!/bin/sh\nPYTHONPATH="%s${PYTHONPATH:+:$PYTHONPATH}" exec "%s/.venv/bin/python" -m kaito_operator.cli "$@"\n' \
     "$PWD" "$PWD" >.venv/bin/kaito

@@ -6,6 +6,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from tools.kubectl import Kubectl, KubectlError
 from tools.localcluster import Cluster, ClusterError, preflight
 from tools.localcluster.paths import cache_folder
 from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY
+from tools.localcluster.settings import OPEN_REGISTRY_FOR_PODS, PRIVATE_REGISTRY_FOR_PODS
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTION = CHECKOUT / ".local" / "testbed.json"
@@ -55,6 +57,7 @@ def say(line: str) -> None:
 
 def run(*, full: bool) -> int:
     """All tests of this machine; the cluster is removed afterwards unless it was up before."""
+    browser()
     try:
         preflight.check_platform()
     except ClusterError as reason:
@@ -75,6 +78,25 @@ def run(*, full: bool) -> int:
         if not was_up:
             down()
     return code
+
+
+def browser() -> None:
+    """Install Debian's chromium for the tests of the chat page; they are skipped where that fails."""
+    if shutil.which("chromium"):
+        return
+    is_debian = Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
+    if not is_debian or os.geteuid() != 0:
+        say("no chromium, so the tests of the chat page may be skipped. On Debian: apt-get install chromium")
+        return
+    say("installing the Debian package chromium (about 400 MB), for the tests of the chat page")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        command = ["apt-get", *argv]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            say(f"no chromium, the tests of the chat page are skipped: {' '.join(command)} failed:")
+            say(done.stderr.strip()[-400:])
+            return
 
 
 def up(version: str) -> None:
@@ -102,6 +124,8 @@ def up(version: str) -> None:
                 "audit_log": str(cluster.audit_log),
                 "registry": OPEN_REGISTRY,
                 "private_registry": PRIVATE_REGISTRY,
+                "registry_for_pods": OPEN_REGISTRY_FOR_PODS,
+                "private_registry_for_pods": PRIVATE_REGISTRY_FOR_PODS,
                 "private_user": private.username,
                 "private_password": private.password,
                 "node_address": addresses["InternalIP"],

@@ -41,6 +41,15 @@ ANNOTATION_WEIGHTS_FROM: Final = "kaito.sh/weights-from"
 """How the weights reach the pods, decided when the workload was first made."""
 ANNOTATION_EXISTING_NODES: Final = "kaito.sh/existing-nodes"
 """On the workload: whether its pods may use nodes that were there before, decided when it was first made."""
+ANNOTATION_ADAPTERS_IN_POD: Final = "kaito.sh/adapters-in-pod"
+"""On the workload: adapters that its pods bring themselves, as a JSON list of names. Only the kubelet may
+pull them, or the engine takes them at its start only; once in, an adapter stays in until it is removed."""
+ANNOTATION_ADAPTERS_GIVEN_UP: Final = "kaito.sh/adapters-given-up"
+"""On the workload: adapters with which a pod could not start, as a JSON object of names and hashes of their
+image and pull secrets. They are kept out of the pods until one of these changes."""
+ANNOTATION_ADAPTERS: Final = "kaito.sh/adapters"
+"""On a pod: the list of adapters that it was told of. The kubelet brings a changed ConfigMap into a pod at
+once when the pod changes too, and else within a minute."""
 ANNOTATION_WORKSPACE_UID: Final = "kaito.sh/workspace-uid"
 """On a claim: the Workspace that it was made for. A claim is cluster-scoped and so can have no owner."""
 ANNOTATION_TEMPLATE_HASH: Final = "kaito.sh/template-hash"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kaito_operator.api.wording import claims, nodes, servers, spec, waiting
+from kaito_operator.api.wording import adapters, claims, nodes, servers, spec, waiting
 from kaito_operator.api.wording.row import Phase, Reason
 
 __all__ = ["REASONS", "Finding", "Phase", "Reason", "finding", "worst"]
@@ -74,7 +74,14 @@ def _fill(template: str, facts: Mapping[str, str]) -> str:
 
 
 # In the order in which a Workspace comes to life: the earlier of two troubles is told.
-_ROWS: tuple[Reason, ...] = (*waiting.ROWS, *spec.ROWS, *claims.ROWS, *nodes.ROWS, *servers.ROWS)
+_ROWS: tuple[Reason, ...] = (
+    *waiting.ROWS,
+    *spec.ROWS,
+    *claims.ROWS,
+    *nodes.ROWS,
+    *servers.ROWS,
+    *adapters.ROWS,
+)
 
 REASONS: Mapping[str, Reason] = MappingProxyType({row.code: row for row in _ROWS})
 _ORDER: Mapping[str, int] = MappingProxyType({row.code: place for place, row in enumerate(_ROWS)})

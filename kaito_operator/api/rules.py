@@ -123,6 +123,12 @@ INFERENCE: Final = (
         reason="FieldValueForbidden",
         field=".adapters",
     ),
+    tolerant(
+        lambda of: f"!has({of}.template) || !has({of}.server)",
+        "server says how presets are served; remove server, or set its values in your own template",
+        reason="FieldValueForbidden",
+        field=".server",
+    ),
 )
 
 TEMPLATE: Final = (

@@ -177,6 +177,38 @@ class ClaimRecord(ApiModel):
     retry_at: Timestamp | None = Field(default=None, description="The next claim is not made before.")
 
 
+class AdapterStatus(ApiModel):
+    """One adapter, as the servers of this Workspace last told it."""
+
+    name: str = Field(description="Name of the adapter.", json_schema_extra=limits(maxLength=253))
+    image: str = Field(
+        default="", description="Image that is wanted.", json_schema_extra=limits(maxLength=512)
+    )
+    digest: str = Field(
+        default="",
+        description="What the image's reference stood for when it was pulled; empty until it is.",
+        json_schema_extra=limits(maxLength=256),
+    )
+    strength: str = Field(
+        default="1.0", description="How strongly it acts.", json_schema_extra=limits(maxLength=64)
+    )
+    state: str = Field(
+        description="Pending, Pulling, Loading, Loaded, NotMergeable, NeedsRestart, Denied, Failed, Refused "
+        "or Unknown.",
+        json_schema_extra=limits(maxLength=32),
+    )
+    reason: str | None = Field(
+        default=None,
+        description="Why it is not Loaded, as one word for programs.",
+        json_schema_extra=limits(maxLength=128),
+    )
+    message: str | None = Field(
+        default=None,
+        description="The same as a sentence, and what to do about it.",
+        json_schema_extra=limits(maxLength=2048),
+    )
+
+
 class WorkspaceStatus(ApiModel):
     """What is, as the operator last saw it."""
 
@@ -217,6 +249,15 @@ class WorkspaceStatus(ApiModel):
         default_factory=list,
         description="The nodes that are asked for.",
         json_schema_extra=limits(maxItems=1001),
+    )
+    adapters: list[AdapterStatus] = Field(
+        default_factory=list,
+        description="The adapters that are wanted, and how far each is.",
+        json_schema_extra={
+            "maxItems": 64,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
     )
     observed_generation: int | None = Field(
         default=None,

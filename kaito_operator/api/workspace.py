@@ -39,6 +39,7 @@ __all__ = [
     "PresetSpec",
     "RejectedInstanceType",
     "ResourceSpec",
+    "ServerSpec",
     "TimelineEntry",
     "TuningSpec",
     "Workspace",
@@ -171,6 +172,32 @@ class AdapterSpec(ApiModel):
     )
 
 
+class ServerSpec(ApiModel):
+    """How a preset is served. What is left out is the server's to decide."""
+
+    context_tokens: int | None = Field(
+        default=None,
+        description="Longest prompt and answer together, in tokens; memory is planned for it. "
+        "When left out: as long as the model and its memory allow.",
+        json_schema_extra=limits(minimum=2, maximum=1_048_576),
+    )
+    max_concurrent_requests: int | None = Field(
+        default=None,
+        description="Answers that one server generates together; further requests wait.",
+        json_schema_extra=limits(minimum=1, maximum=1024),
+    )
+    request_timeout_seconds: int | None = Field(
+        default=None,
+        description="A request that takes longer is ended, its wait included.",
+        json_schema_extra=limits(minimum=1, maximum=86_400),
+    )
+    api_keys_secret: ObjectName | None = Field(
+        default=None,
+        description="Name of a Secret; each of its values is a key that clients may send. "
+        "When left out, everybody who reaches the Service may ask.",
+    )
+
+
 class InferenceSpec(ApiModel):
     """What to serve: exactly one of preset and template."""
 
@@ -181,8 +208,11 @@ class InferenceSpec(ApiModel):
     )
     adapters: list[AdapterSpec] = Field(
         default_factory=list,
-        description="LoRA adapters to load on top of the preset, at most 10.",
+        description="LoRA adapters to load on top of the preset, at most 10. They may change while it runs.",
         json_schema_extra=limits(maxItems=10),
+    )
+    server: ServerSpec | None = Field(
+        default=None, description="How the preset is served. A change replaces the pods."
     )
 
 

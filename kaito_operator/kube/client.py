@@ -34,6 +34,7 @@ READ_TIMEOUT_S = 15.0
 
 _PLURALS: Mapping[tuple[str, str], str] = {
     ("v1", "Service"): "services",
+    ("v1", "ConfigMap"): "configmaps",
     ("v1", "Event"): "events",
     ("v1", "Pod"): "pods",
     ("v1", "Node"): "nodes",

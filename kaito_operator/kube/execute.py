@@ -14,7 +14,7 @@ from kaito_operator.kube.client import Kube, Obj, path_of, path_of_kind, path_of
 from kaito_operator.kube.errors import Conflict, NotFound, Refused
 from kaito_operator.kube.events import EventRecorder
 from kaito_operator.manifests.ownership import child_key
-from kaito_operator.reconcile.decision import Decision, ObjectRef, PodRef
+from kaito_operator.reconcile.decision import Decision, ObjectRef, PodRef, PodTouch
 from kaito_operator.reconcile.drift import needs_apply
 from kaito_operator.reconcile.observed import PodEvent, PodEvents, Refusal
 from kaito_operator.reconcile.ownership import is_owned_by
@@ -86,6 +86,9 @@ class Executor:
                 # Of a hundred new Workspaces each gets its workload, which is what takes time, before the
                 # first of them gets the rest.
                 return True
+        if not learned:  # what could not be applied is not to be read by anybody
+            for touch in decision.touch:
+                await self._touch(touch)
         return await self._tell(workspace, decision) or learned
 
     async def _tell(self, workspace: Obj, decision: Decision) -> bool:
@@ -103,6 +106,17 @@ class Executor:
             await self._look_at(pod)
             learned = True
         return learned
+
+    async def _touch(self, touch: PodTouch) -> None:
+        path = path_of("v1", "pods", touch.pod.namespace, touch.pod.name)
+        patch = {"metadata": {"uid": touch.pod.uid, "annotations": {touch.key: touch.value}}}
+        try:
+            await self._kube.merge(path, patch)
+        except (NotFound, Conflict):
+            return  # gone, or another has its name
+        except Refused as error:
+            # The kubelet brings the change within a minute all the same.
+            logger.warning("not annotated", extra={"object": touch.pod.name, "error": error.message})
 
     def _is_first(self, workspace: Obj, obj: Any) -> bool:  # noqa: ANN401 - JSON of an object
         """True for a workload that is to be made."""

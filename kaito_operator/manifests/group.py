@@ -47,10 +47,16 @@ def headless_service(owner: ObjectMeta) -> Obj:
 
 
 def group_command(owner: ObjectMeta, plan: Plan) -> list[str]:
-    """Torchrun starts one process per GPU, and all processes of all pods meet at pod 0."""
+    """Torchrun starts one process per GPU, and all processes of all pods meet at pod 0.
+
+    By its module: distributions leave the program of that name out of PATH. What follows are the arguments
+    of the server.
+    """
     first = f"{owner.name}-0.{headless_name(owner.name)}.{owner.namespace}.svc"
     return [
-        "torchrun",
+        "python3",
+        "-m",
+        "torch.distributed.run",
         f"--nnodes={plan.replicas}",
         f"--nproc-per-node={max(plan.gpus_per_pod, 1)}",
         "--node-rank=$(POD_INDEX)",

@@ -1,11 +1,20 @@
 """render(workspace, plan, ...) -> the objects that are to exist, in the order in which they are applied."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kaito_operator.api import labels
 from kaito_operator.api.meta import ObjectMeta
 from kaito_operator.api.workspace import Workspace
+from kaito_operator.manifests.adapters import (
+    adapter_list,
+    generation_of,
+    list_text,
+    takes_adapters,
+    wanted_adapters,
+)
 from kaito_operator.manifests.group import headless_service, stateful_set
 from kaito_operator.manifests.ownership import Obj, child_metadata, content_hash, sealed
 from kaito_operator.manifests.scheduling import EXISTING_ONLY, NodeSource
@@ -22,51 +31,75 @@ class Rendered:
     """The children of one Workspace.
 
     Attributes:
-        objects: in apply order; the workload first, since it is what takes time.
+        objects: in apply order: the list of adapters, without which no pod starts; then the workload, since
+            it is what takes time.
         template_hash: by which a pod of the present version is told from an older one.
+        adapters_generation: of the list of adapters; empty where there is none.
     """
 
     objects: tuple[Obj, ...]
     template_hash: str
+    adapters_generation: str = ""
 
 
-def render(
-    workspace: Workspace,
-    plan: Plan,
-    way: Delivery | None,
-    runtime: RuntimeSettings,
-    source: NodeSource = EXISTING_ONLY,
-) -> Rendered:
-    """All children of an inference Workspace that has a plan; `source` says which nodes its pods may use."""
-    template = _pod_template(workspace, plan, way, runtime, source)
+@dataclass(frozen=True)
+class Decided:
+    """What was decided once, or is decided now and then, and is kept on the workload.
+
+    Attributes:
+        way: of the weights; None for a template.
+        source: the nodes that pods may use.
+        in_pod: names of the adapters that pods bring themselves.
+        given_up: adapters with which a pod could not start: name -> hash of their source.
+    """
+
+    way: Delivery | None
+    source: NodeSource = EXISTING_ONLY
+    in_pod: frozenset[str] = frozenset()
+    given_up: Mapping[str, str] = field(default_factory=dict)
+
+    def annotations(self) -> dict[str, str]:
+        """As the workload carries it."""
+        written: dict[str, str] = {labels.ANNOTATION_WEIGHTS_FROM: self.way} if self.way else {}
+        if self.source.claimed:
+            written[labels.ANNOTATION_EXISTING_NODES] = "true" if self.source.existing else "false"
+        if self.in_pod:
+            written[labels.ANNOTATION_ADAPTERS_IN_POD] = json.dumps(sorted(self.in_pod))
+        if self.given_up:
+            written[labels.ANNOTATION_ADAPTERS_GIVEN_UP] = json.dumps(dict(self.given_up), sort_keys=True)
+        return written
+
+
+def render(workspace: Workspace, plan: Plan, decided: Decided, runtime: RuntimeSettings) -> Rendered:
+    """All children of an inference Workspace that has a plan."""
+    template = _pod_template(workspace, plan, decided, runtime)
     template_hash = content_hash(template)
     template = _annotated(template, template_hash)
     owner = workspace.metadata
-    annotations = _decided(way, source)
+    first, generation = _adapter_list(workspace, plan, decided)
     if plan.distributed:
-        group = sealed(stateful_set(owner, plan, template, annotations))
-        services = (sealed(headless_service(owner)), service(owner, first_pod_only=True))
-        return Rendered((group, *services), template_hash)
-    workload = _deployment(owner, plan, template, annotations)
-    return Rendered((sealed(workload), service(owner)), template_hash)
+        workload = stateful_set(owner, plan, template, decided.annotations())
+        services = [sealed(headless_service(owner)), service(owner, first_pod_only=True)]
+    else:
+        workload = _deployment(owner, plan, template, decided.annotations())
+        services = [service(owner)]
+    return Rendered((*first, sealed(workload), *services), template_hash, generation)
 
 
-def _decided(way: Delivery | None, source: NodeSource) -> dict[str, str]:
-    """What was decided when the workload was first made, and is kept on it."""
-    decided: dict[str, str] = {labels.ANNOTATION_WEIGHTS_FROM: way} if way else {}
-    if source.claimed:
-        decided[labels.ANNOTATION_EXISTING_NODES] = "true" if source.existing else "false"
-    return decided
+def _adapter_list(workspace: Workspace, plan: Plan, decided: Decided) -> tuple[tuple[Obj, ...], str]:
+    if not takes_adapters(plan):
+        return (), ""
+    text = list_text(wanted_adapters(workspace), decided.in_pod)
+    return (adapter_list(workspace.metadata, text),), generation_of(text)
 
 
-def _pod_template(
-    workspace: Workspace, plan: Plan, way: Delivery | None, runtime: RuntimeSettings, source: NodeSource
-) -> Obj:
+def _pod_template(workspace: Workspace, plan: Plan, decided: Decided, runtime: RuntimeSettings) -> Obj:
     if workspace.inference and workspace.inference.template is not None:
-        return pod_template(workspace.inference.template, workspace, source)
+        return pod_template(workspace.inference.template, workspace, decided.source)
+    way = decided.way or "imageCopy"
     return {
         "metadata": {"labels": {labels.LABEL_WORKSPACE: workspace.metadata.name}},
-        "spec": server_pod(workspace, plan, way or "imageCopy", runtime, source),
+        "spec": server_pod(workspace, plan, way, runtime, decided.source, decided.in_pod),
     }
 
 

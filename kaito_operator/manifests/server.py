@@ -1,21 +1,27 @@
-"""The pod that serves a preset: one container of the runtime image, weights and adapters mounted."""
-
-import json
+"""The pod that serves a preset: a container of the runtime image, its weights, a sidecar for adapters."""
 
 from kaito_operator.api.quantities import format_memory_request
-from kaito_operator.api.workspace import AdapterSpec, Workspace
+from kaito_operator.api.workspace import ServerSpec, Workspace
+from kaito_operator.manifests.adapters import (
+    ADAPTERS_PATH,
+    LIVE_PATH,
+    WantedAdapter,
+    adapters_in_pod,
+    live_adapters,
+    takes_adapters,
+    wanted_adapters,
+)
 from kaito_operator.manifests.group import group_command, group_environment
-from kaito_operator.manifests.images import ImageFolder, Mounted, as_copies, as_image_volumes
-from kaito_operator.manifests.ownership import Obj, content_hash
+from kaito_operator.manifests.images import Mounted
+from kaito_operator.manifests.ownership import Obj
 from kaito_operator.manifests.scheduling import TOLERATIONS, NodeSource, affinity
 from kaito_operator.manifests.service import SERVER_PORT
 from kaito_operator.manifests.weights import WEIGHTS_PATH, Delivery, mounted_weights
-from kaito_operator.planner.plan import Plan
+from kaito_operator.planner.plan import MAX_CONTEXT_TOKENS, Plan
 from kaito_operator.settings import RuntimeSettings
 
-ADAPTERS_PATH = "/mnt/adapter"
-ADAPTER_PATH_IN_IMAGE = "/data"
-LABEL_LENGTH = 63
+KEYS_PATH = "/etc/kaito/api-keys"
+KEYS_VOLUME = "api-keys"
 LEAVE_AFTER_S = 3
 RUN_AS = 65532  # "nonroot" of the common minimal images; the runtime image's own user
 
@@ -35,12 +41,20 @@ CONTAINER_SECURITY: Obj = {
 
 
 def server_pod(
-    workspace: Workspace, plan: Plan, way: Delivery, runtime: RuntimeSettings, source: NodeSource
+    workspace: Workspace,
+    plan: Plan,
+    way: Delivery,
+    runtime: RuntimeSettings,
+    source: NodeSource,
+    in_pod: frozenset[str] = frozenset(),
 ) -> Obj:
-    """The pod template's spec for a preset."""
-    weights = mounted_weights(plan, way, runtime, CONTAINER_SECURITY)
-    adapters = _mounted_adapters(workspace, way, runtime)
-    init_containers = _without_repeats([*weights.init_containers, *adapters.init_containers])
+    """The pod template's spec for a preset; `in_pod` names the adapters that the pod brings itself."""
+    brought = tuple(a for a in wanted_adapters(workspace) if a.name in in_pod and takes_adapters(plan))
+    secrets = _pull_secret_names(workspace)
+    parts = _mounted(workspace, plan, way, runtime, brought, secrets)
+    init_containers = _without_repeats([c for part in parts for c in part.init_containers])
+    mounts = [mount for part in parts for mount in part.mounts]
+    volumes = [volume for part in parts for volume in part.volumes]
     server_name = _free_name(workspace.metadata.name, init_containers)
     spec: Obj = {
         "securityContext": POD_SECURITY,
@@ -48,8 +62,8 @@ def server_pod(
         "terminationGracePeriodSeconds": 60,
         "affinity": affinity(workspace, source),
         "tolerations": list(TOLERATIONS),
-        "containers": [_server(server_name, workspace, plan, runtime, [*weights.mounts, *adapters.mounts])],
-        "volumes": _without_repeats([{"name": "tmp", "emptyDir": {}}, *weights.volumes, *adapters.volumes]),
+        "containers": [_server(server_name, workspace, plan, runtime, mounts)],
+        "volumes": _without_repeats([{"name": "tmp", "emptyDir": {}}, *volumes]),
     }
     if plan.gpus_per_pod > 1:
         # NCCL exchanges tensors between the GPUs of a node through shared memory.
@@ -57,10 +71,45 @@ def server_pod(
         spec["containers"][0]["volumeMounts"].append({"name": "dshm", "mountPath": "/dev/shm"})  # noqa: S108
     if init_containers:
         spec["initContainers"] = init_containers
-    if secrets := _pull_secrets(workspace):
+    if brought:
+        spec["containers"][0]["args"] += ["--adapters", ADAPTERS_PATH]
+    if secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     # The server never talks to the API server, so it gets no token to lose.
     return {**spec, "automountServiceAccountToken": False}
+
+
+def _mounted(
+    workspace: Workspace,
+    plan: Plan,
+    way: Delivery,
+    runtime: RuntimeSettings,
+    brought: tuple[WantedAdapter, ...],
+    secrets: list[str],
+) -> tuple[Mounted, ...]:
+    """Weights, adapters of the pod's own, what brings the others, API keys."""
+    weights = mounted_weights(plan, way, runtime, CONTAINER_SECURITY)
+    keys = _mounted_keys(_server_spec(workspace))
+    if not takes_adapters(plan):
+        return (weights, keys)
+    folders = adapters_in_pod(brought, way, runtime, CONTAINER_SECURITY)
+    live = live_adapters(workspace, secrets, folders, runtime, CONTAINER_SECURITY)
+    return (weights, folders, live, keys)
+
+
+def _mounted_keys(server: ServerSpec) -> Mounted:
+    """The Secret with the clients' keys, readable for the server's group alone."""
+    if not server.api_keys_secret:
+        return Mounted((), ())
+    secret = {"secretName": server.api_keys_secret, "defaultMode": 0o440}
+    return Mounted(
+        volumes=({"name": KEYS_VOLUME, "secret": secret},),
+        mounts=({"name": KEYS_VOLUME, "mountPath": KEYS_PATH, "readOnly": True},),
+    )
+
+
+def _server_spec(workspace: Workspace) -> ServerSpec:
+    return (workspace.inference.server if workspace.inference else None) or ServerSpec()
 
 
 def _free_name(name: str, taken: list[Obj]) -> str:
@@ -77,7 +126,7 @@ def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSetting
         "imagePullPolicy": "IfNotPresent",
         "command": _command(workspace, plan),
         "args": _arguments(workspace, plan),
-        "env": [*_environment(workspace), *(group_environment() if _is_group(plan) else [])],
+        "env": [*_environment(), *(group_environment() if plan.is_group else [])],
         "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
         "resources": _resources(plan),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's emptyDir
@@ -91,21 +140,21 @@ def _server(name: str, workspace: Workspace, plan: Plan, runtime: RuntimeSetting
     }
 
 
-def _is_group(plan: Plan) -> bool:
-    return plan.distributed and plan.replicas > 1
-
-
 def _command(workspace: Workspace, plan: Plan) -> list[str]:
-    if _is_group(plan):
+    if plan.is_group:
         return group_command(workspace.metadata, plan)
     return ["python3", "-m", "inference_server"]
 
 
 def _arguments(workspace: Workspace, plan: Plan) -> list[str]:
     arguments = ["--model", WEIGHTS_PATH, "--served-model-name", plan.model_name]
+    arguments += ["--workspace-name", workspace.metadata.name]
     arguments += ["--port", str(SERVER_PORT), "--dtype", plan.dtype]
-    if workspace.inference and workspace.inference.adapters:
-        arguments += ["--adapters", ADAPTERS_PATH]
+    arguments += _server_arguments(_server_spec(workspace))
+    if takes_adapters(plan):
+        arguments += ["--live-adapters", LIVE_PATH]
+    if plan.timing.load_s:
+        arguments += ["--expected-load-seconds", str(plan.timing.load_s)]
     if plan.gpus_per_pod:
         arguments += ["--gpus", str(plan.gpus_per_pod)]
     if plan.trust_remote_code:
@@ -116,29 +165,28 @@ def _arguments(workspace: Workspace, plan: Plan) -> list[str]:
     return arguments
 
 
-def _environment(workspace: Workspace) -> list[Obj]:
-    environment = [
+def _server_arguments(server: ServerSpec) -> list[str]:
+    """What the Workspace says of the server, in the ranges of the CRD."""
+    limits = (
+        ("--max-model-len", server.context_tokens, 2, MAX_CONTEXT_TOKENS),
+        ("--max-concurrency", server.max_concurrent_requests, 1, 1024),
+        ("--request-timeout", server.request_timeout_seconds, 1, 86_400),
+    )
+    arguments = []
+    for flag, number, least, most in limits:
+        if number is not None:
+            arguments += [flag, str(min(max(number, least), most))]
+    if server.api_keys_secret:
+        arguments += ["--api-keys", KEYS_PATH]
+    return arguments
+
+
+def _environment() -> list[Obj]:
+    return [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the pod's own emptyDir
         {"name": "HF_HOME", "value": "/tmp/hf"},  # noqa: S108 - the pod's own emptyDir
         {"name": "HF_HUB_OFFLINE", "value": "1"},
     ]
-    strengths = {
-        adapter.source.name: strength
-        for adapter in _adapters(workspace)
-        if adapter.source and (strength := _number(adapter.strength)) is not None
-    }
-    if strengths:
-        value = json.dumps(strengths, sort_keys=True)
-        environment.append({"name": "KAITO_ADAPTER_STRENGTHS", "value": value})
-    return environment
-
-
-def _number(text: str | None) -> float | None:
-    """The strength; None for the default, and for what v0.3.0 stored unchecked and took for the default."""
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 def _resources(plan: Plan) -> Obj:
@@ -158,38 +206,12 @@ def _probe(path: str, *, period_s: int, failures: int) -> Obj:
     }
 
 
-def _adapters(workspace: Workspace) -> list[AdapterSpec]:
-    return list(workspace.inference.adapters) if workspace.inference else []
-
-
-def _mounted_adapters(workspace: Workspace, way: Delivery, runtime: RuntimeSettings) -> Mounted:
-    folders = tuple(
-        ImageFolder(
-            name=_adapter_label(adapter.source.name),
-            image=adapter.source.image,
-            path=ADAPTER_PATH_IN_IMAGE,
-            mount_path=f"{ADAPTERS_PATH}/{adapter.source.name}",
-        )
-        for adapter in _adapters(workspace)
-        if adapter.source and adapter.source.name and adapter.source.image
-    )
-    if way == "image":
-        return as_image_volumes(folders)
-    return as_copies(folders, runtime.runtime_image, CONTAINER_SECURITY)
-
-
-def _adapter_label(name: str) -> str:
-    """A DNS label for the adapter's volume and container: names may be as long as a label themselves."""
-    label = f"adapter-{name}"
-    return label if len(label) <= LABEL_LENGTH else f"{label[:46]}-{content_hash(name)}"
-
-
-def _pull_secrets(workspace: Workspace) -> list[str]:
+def _pull_secret_names(workspace: Workspace) -> list[str]:
+    """Secrets for the node and for the sidecar; sorted, so that the order of adapters rolls nothing."""
     inference = workspace.inference
     names = list(inference.preset.preset_options.image_pull_secrets) if inference and inference.preset else []
-    for adapter in _adapters(workspace):
-        names += adapter.source.image_pull_secrets if adapter.source else []
-    return list(dict.fromkeys(names))
+    adapters = {secret for adapter in wanted_adapters(workspace) for secret in adapter.pull_secrets}
+    return list(dict.fromkeys([*names, *sorted(adapters)]))
 
 
 def _without_repeats(items: list[Obj]) -> list[Obj]:

@@ -28,7 +28,8 @@ PLANNED_CONTEXT_TOKENS: Final = 8192
 would ask for tens of GiB that few requests use."""
 
 PLANNED_SEQUENCES: Final = 1
-"""Sequences whose cache is in memory at once: the inference server generates one after another."""
+"""Full sequences whose cache must fit at once. More are generated together as far as memory is left, which
+the server counts by itself."""
 
 ACTIVATION_HIDDEN_STATES: Final = 40
 """Measured: reading a prompt of 8,188 tokens took 35 times the size of its hidden states, one of 4,096

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
+from kaito_operator.api.labels import ANNOTATION_ENABLE_LB
 from kaito_operator.api.quantities import GIB, format_cpu
+from kaito_operator.api.reasons import finding
 from kaito_operator.api.workspace import PresetOptions, PresetSpec, Workspace
 from kaito_operator.planner.choice import choose
 from kaito_operator.planner.disk import disk_bytes
@@ -37,6 +39,9 @@ An assumption; the files themselves are page cache, which the kernel takes back.
 
 MAX_REPLICAS: Final = 1000
 """As in the CRD; v0.3.0 stored any number."""
+
+MAX_CONTEXT_TOKENS: Final = 1_048_576
+"""As in the CRD."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,11 @@ class Plan:
         """Where the weights come from; None when nothing is known, or a template brings its own."""
         return self.weights_candidates[0] if self.weights_candidates else None
 
+    @property
+    def is_group(self) -> bool:
+        """Whether its pods are parts of one server."""
+        return self.distributed and self.replicas > 1
+
 
 def plan_workspace(
     workspace: Workspace, catalog: Catalog, runtime: RuntimeSettings, sizing: Sizing = PLANNED
@@ -123,6 +133,7 @@ def plan_workspace(
     What cannot be served gets a plan that asks for nothing; `validate` says what is wrong with it.
     """
     replicas = node_count(workspace)
+    sizing = sizing_of(workspace, sizing)
     inference = workspace.inference
     if inference is None or (inference.template is None and inference.preset is None):
         return Plan("none", replicas)
@@ -136,7 +147,7 @@ def plan_workspace(
         candidates=choice.candidates,
         places=choice.places,
         placement=choice.placement,
-        warnings=choice.warnings,
+        warnings=(*_of_service(workspace), *choice.warnings),
     )
     if spec is None:
         return replace(plan, timing=_with_new_nodes(UNKNOWN_TIMING, runtime, gpu=True))
@@ -149,6 +160,30 @@ def node_count(workspace: Workspace) -> int:
     """Nodes that are asked for, in the range of the CRD."""
     count = workspace.resource.count if workspace.resource else 1
     return min(max(count, 1), MAX_REPLICAS)
+
+
+def sizing_of(workspace: Workspace, sizing: Sizing = PLANNED) -> Sizing:
+    """What memory is planned for: the context that the Workspace asks for, in the range of the CRD."""
+    server = workspace.inference.server if workspace.inference else None
+    if server is None or server.context_tokens is None or sizing.context_tokens is not None:
+        return sizing
+    return replace(sizing, context_tokens=min(max(server.context_tokens, 2), MAX_CONTEXT_TOKENS))
+
+
+def open_to_all(workspace: Workspace) -> bool:
+    """Whether a preset is served through a LoadBalancer and asks nobody for a key."""
+    if workspace.inference is None or workspace.inference.preset is None:
+        return False
+    server = workspace.inference.server
+    balanced = workspace.metadata.annotations.get(ANNOTATION_ENABLE_LB) == "True"
+    return balanced and not (server and server.api_keys_secret)
+
+
+def _of_service(workspace: Workspace) -> tuple[str, ...]:
+    if not open_to_all(workspace):
+        return ()
+    said = finding("LoadBalancerOpen", name=workspace.metadata.name)
+    return (f"{said.message} {said.next_action}",)
 
 
 def named_type(workspace: Workspace) -> str | None:

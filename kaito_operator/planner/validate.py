@@ -14,7 +14,7 @@ from kaito_operator.api.workspace import InferenceSpec, PresetOptions, PresetSpe
 from kaito_operator.planner.choice import choose
 from kaito_operator.planner.memory import PLANNED, Sizing
 from kaito_operator.planner.misfit import named_misfit
-from kaito_operator.planner.plan import named_type, node_count
+from kaito_operator.planner.plan import named_type, node_count, sizing_of
 from kaito_operator.settings import RuntimeSettings
 from presets.catalog import Catalog, Preset, WeightsFormat
 
@@ -105,10 +105,8 @@ def _of_inference(inference: InferenceSpec, count: int, catalog: Catalog) -> Ite
         yield _unknown(preset.name, "inference.preset.name", catalog)
         return
     yield from _of_weights(preset, row)
-    if row.distributed and count > 1:
-        yield _problem(
-            "DistributedUnsupported", "resource.count", preset=row.name, count=str(count), gpus=str(row.gpus)
-        )
+    if row.distributed and count > 1 and inference.adapters:
+        yield _problem("AdaptersUnsupported", "inference.adapters", preset=row.name, count=str(count))
 
 
 def _of_instance_type(
@@ -121,6 +119,7 @@ def _of_instance_type(
     row = catalog.get(inference.preset.name)
     if row is None:
         return
+    sizing = sizing_of(workspace, sizing)
     choice = choose(row, named, node_count(workspace), catalog.instance_types, runtime, sizing)
     misfit = named_misfit(row, choice, catalog.instance_types, runtime.oldest_gpu)
     if misfit:

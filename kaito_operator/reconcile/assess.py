@@ -15,6 +15,7 @@ from kaito_operator.planner.plan import Plan
 from kaito_operator.reconcile import nodes, pods
 from kaito_operator.reconcile.demand import belongs_to
 from kaito_operator.reconcile.diagnosis import Expectations, Surroundings, diagnose_pod
+from kaito_operator.reconcile.group import told_by_group
 from kaito_operator.reconcile.observed import Obj, Observed
 from kaito_operator.reconcile.status import Assessment
 from kaito_operator.reconcile.workload import diagnose_workload
@@ -143,14 +144,16 @@ def _finding(
     if added is not None:
         # While nodes are on their way, that a pod has none is no news.
         told = tuple(p for p in told if pods.node_of(p))
-    found = [diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around) for pod in told]
+    said = (diagnose_pod(pod, observed.pod_events.get(pod["metadata"]["uid"]), around) for pod in told)
+    found = [told_by_group(f, plan, f"{plan.timing.load_s} s") for f in said]
     if added is not None:
         return worst([added, *(f for f in (*found, trouble) if f and f.blocked)])
     soon = [f for f in found if replicas.leaving and f.reason.code in _NO_ROOM]
     blocked = [f for f in found if f.blocked and f not in soon]
     if blocked or trouble:
         return worst(blocked) if blocked else trouble
-    if replicas.older or replicas.ready or soon:
+    # Of a group no part answers alone: what the others wait for is what all wait for.
+    if replicas.older or soon or (replicas.ready and not plan.is_group):
         return finding(
             "RollingOut",
             ready=str(len(replicas.ready)),

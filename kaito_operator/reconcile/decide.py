@@ -15,12 +15,15 @@ from kaito_operator.api.meta import ObjectMeta
 from kaito_operator.api.reasons import Finding, finding
 from kaito_operator.api.status import WorkspaceStatus
 from kaito_operator.api.workspace import ResourceSpec, Workspace
-from kaito_operator.manifests.render import render
+from kaito_operator.manifests.adapters import takes_adapters, wanted_adapters
+from kaito_operator.manifests.render import Decided, render
 from kaito_operator.manifests.weights import delivery
 from kaito_operator.planner.status import plan_status
 from kaito_operator.planner.validate import Problem, validate
 from kaito_operator.reconcile import nodes
-from kaito_operator.reconcile.assess import assess, stuck_pods, surroundings
+from kaito_operator.reconcile.adapter_status import Scene, adapter_statuses
+from kaito_operator.reconcile.adapters import decide_in_pod, questions
+from kaito_operator.reconcile.assess import assess, replicas_of, stuck_pods, surroundings
 from kaito_operator.reconcile.children import apply_children
 from kaito_operator.reconcile.context import Context
 from kaito_operator.reconcile.decision import Decision, earliest
@@ -80,7 +83,8 @@ def _problem(problems: Sequence[Problem]) -> Finding:
 
 def _unserved(told: WorkspaceStatus | None, found: Finding) -> Assessment:
     """Nothing is done; the nodes that are asked for stay known, since their claims stay."""
-    return Assessment(found, claims=tuple(told.claims) if told else ())
+    claims, adapters = (told.claims, told.adapters) if told else ((), ())
+    return Assessment(found, claims=tuple(claims), adapters=tuple(adapters))
 
 
 def _serve(workspace: Workspace, raw: Obj, observed: Observed, context: Context) -> Decision:
@@ -88,29 +92,35 @@ def _serve(workspace: Workspace, raw: Obj, observed: Observed, context: Context)
     workload = observed.children.get("StatefulSet" if plan.distributed else "Deployment")
     source = node_source(workspace, plan, observed, context, workload)
     way = delivery(plan, image_volumes=_image_volumes(workspace, workload, observed, context.runtime))
-    rendered = render(workspace, plan, way, context.runtime, source)
+    wanted = wanted_adapters(workspace) if takes_adapters(plan) else ()
+    in_pod = decide_in_pod(wanted, observed, workload)
+    decided = Decided(way, source, in_pod.names, in_pod.given_up or {})
+    rendered = render(workspace, plan, decided, context.runtime)
     nodes_step = provision(workspace, plan, source, observed, context)
     around = surroundings(workspace, plan, observed, source, context.now)
     truth = assess(workspace, plan, plan_status(plan, way), rendered, around, observed, nodes_step.finding)
+    ready = replicas_of(observed, rendered.template_hash).ready
+    told = {a.name: a for a in workspace.status.adapters} if workspace.status else {}
+    scene = Scene(workspace.metadata, in_pod, rendered.adapters_generation, told, ready, observed)
     truth = replace(truth, claims=nodes_step.step.records, nodes=_added_nodes(nodes_step, context.runtime))
+    truth = replace(truth, adapters=adapter_statuses(wanted, scene))
     children = apply_children(workspace, rendered, observed, context.now)
     if children.finding is not None:
         truth = replace(truth, finding=children.finding)
     stuck = stuck_pods(observed, rendered)
     looks = due_looks(stuck, observed, context.now)
-    again = earliest(
-        looks.next_in_s,
-        overdue_in_s(stuck, plan.timing.limit_s, context.now),
-        children.again_in_s,
-        nodes_step.again_in_s,
-    )
+    asked = questions(wanted, rendered.adapters_generation, ready, observed, context.now)
+    overdue = overdue_in_s(stuck, plan.timing.limit_s, context.now)
+    again = (asked.again_in_s, looks.next_in_s, overdue, children.again_in_s, nodes_step.again_in_s)
     step = Decision(
         finalizers=_finalizers(raw, nodes_step, observed),
         create=nodes_step.step.create,
         apply=children.apply,
+        touch=asked.touch,
         delete=(*nodes_step.step.delete, *old_group(plan, observed, rendered.template_hash)),
         look_at=looks.now,
-        retry_after_s=again,
+        ask=asked.ask,
+        retry_after_s=earliest(*again),
     )
     return _tell(workspace, raw, truth, context, step)
 

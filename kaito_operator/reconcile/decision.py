@@ -17,11 +17,35 @@ class EventDraft:
 
 @dataclass(frozen=True)
 class PodRef:
-    """A pod whose Events are worth a look."""
+    """A pod: this one, not another of its name."""
 
     namespace: str
     name: str
     uid: str
+
+
+@dataclass(frozen=True)
+class PodTouch:
+    """An annotation that a pod is to get."""
+
+    pod: PodRef
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """A server that is to be asked for its adapters.
+
+    Attributes:
+        ip: of the pod.
+        started, generation: as in `AdapterReport`, whose `asked_for` is the generation.
+    """
+
+    pod: PodRef
+    ip: str
+    started: str
+    generation: str
 
 
 @dataclass(frozen=True)
@@ -42,20 +66,24 @@ class Decision:
         finalizers: the Workspace's new finalizers; None leaves them.
         create: claims to be created; one that exists is left as it is.
         apply: objects to be applied, in this order; only those that differ from what is there.
+        touch: annotations for pods, once all objects are applied.
         status: the Workspace's new status as a merge patch; None leaves it.
         events: transitions to be told.
         delete: objects to be deleted, once the status that speaks of it is stored.
         look_at: pods whose Events are to be listed, then decide again.
+        ask: servers that are to be asked for their adapters, then decide again.
         retry_after_s: look again after this time even if nothing happens; None waits for an event.
     """
 
     finalizers: tuple[str, ...] | None = None
     create: tuple[Obj, ...] = ()
     apply: tuple[Obj, ...] = ()
+    touch: tuple[PodTouch, ...] = ()
     status: dict[str, Any] | None = None
     events: tuple[EventDraft, ...] = ()
     delete: tuple[ObjectRef, ...] = ()
     look_at: tuple[PodRef, ...] = ()
+    ask: tuple[ServerAddress, ...] = ()
     retry_after_s: float | None = None
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kaito_operator.api.labels import LABEL_INSTANCE_TYPE, LABEL_OS
+from kaito_operator.api.labels import LABEL_INSTANCE_TYPE, LABEL_OS, LABEL_WORKSPACE
 from kaito_operator.api.reasons import REASONS, Finding, finding
 from kaito_operator.reconcile import nodes, pods
 from kaito_operator.reconcile.observed import Obj, PodEvents
 from kaito_operator.reconcile.pods import ContainerState
 
-_IMAGE_TROUBLE = frozenset(
+IMAGE_TROUBLE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
 _IMAGE_WORDS: tuple[tuple[str, str], ...] = (
@@ -97,7 +97,12 @@ def diagnose_pod(pod: Obj, events: PodEvents | None, around: Surroundings) -> Fi
 
 
 def _about(pod: Obj, around: Surroundings, code: str, **facts: str) -> Finding:
-    common = {"pod": str(pod["metadata"]["name"]), "namespace": around.namespace, "node": pods.node_of(pod)}
+    common = {
+        "pod": str(pod["metadata"]["name"]),
+        "namespace": around.namespace,
+        "node": pods.node_of(pod),
+        "name": str(pod["metadata"].get("labels", {}).get(LABEL_WORKSPACE, "")),
+    }
     return finding(code, **{**common, **facts})
 
 
@@ -169,7 +174,7 @@ def _containers(pod: Obj, around: Surroundings) -> Finding | None:
 def _container_trouble(container: ContainerState) -> tuple[str, dict[str, str]] | None:
     """(reason code, facts) when something is wrong with this container; None while it is well or starting."""
     reason, said = container.waiting_reason, container.waiting_message
-    if reason in _IMAGE_TROUBLE:
+    if reason in IMAGE_TROUBLE:
         said = _BACK_OFF.sub("", said)
         code = _first_match(_IMAGE_WORDS, said) or "ImagePullFailed"
         if reason == "InvalidImageName":
@@ -244,7 +249,9 @@ def _progress(pod: Obj, around: Surroundings) -> Finding:
     if any(c.running for c in main):
         return _loading(pod, around)
     expected = _duration(around.expected.start_s)
-    init = [c for c in states if c.role == "init"]
+    init = [
+        c for c in states if c.role == "init"
+    ]  # a sidecar runs beside the server, and brings nothing first
     if any(c.running or c.started_once for c in init):
         # One and the same for all of them, so that the status does not turn with each.
         return _about(pod, around, "WeightsArriving", container=init[-1].name, expected=expected)

@@ -33,7 +33,7 @@ def needs_apply(desired: Obj, live: Obj | None, spelling: Obj | None = None) -> 
         return False
     if spelling is None or _applied_hash(spelling) != _applied_hash(desired):
         return True
-    return not covers(live, {**desired, "spec": spelling["spec"]})
+    return not covers(live, {**desired, "spec": spelling.get("spec")})
 
 
 def _applied_hash(obj: Obj) -> str | None:

@@ -1,5 +1,8 @@
 """The pods of a process group go together: one of another version could not join the others."""
 
+import re
+
+from kaito_operator.api.reasons import Finding, finding
 from kaito_operator.planner.plan import Plan
 from kaito_operator.reconcile import pods
 from kaito_operator.reconcile.decision import ObjectRef
@@ -24,3 +27,24 @@ def old_group(plan: Plan, observed: Observed, template_hash: str) -> tuple[Objec
         ObjectRef("Pod", p["metadata"]["namespace"], p["metadata"]["name"], p["metadata"]["uid"])
         for p in live
     )
+
+
+# The server's words, by which its processes tell that another one is the cause.
+_ANOTHER_WAS_LOST = re.compile(r"process of the group is lost|processes of the group did not meet")
+
+
+def told_by_group(found: Finding, plan: Plan, expected: str) -> Finding:
+    """The same finding; or, of a pod that ended only because another one of its group did, that all restart.
+
+    Then the pod in which it began has its own finding, which is told first.
+    """
+    if not plan.is_group:
+        return found
+    detail = found.facts.get("detail", "")
+    lost = found.reason.code == "EngineFailed" and _ANOTHER_WAS_LOST.search(detail)
+    # The first process leaves on SIGTERM and sends the others home, which end well.
+    sent_home = found.reason.code == "ServerCrashed" and found.facts.get("exit_code") == "0"
+    if not lost and not sent_home:
+        return found
+    said = detail if lost else "the first pod has left, and this one with it."
+    return finding("GroupRestarting", **{**found.facts, "detail": said, "expected": expected})

@@ -28,6 +28,40 @@ class PodEvents:
 
 
 @dataclass(frozen=True)
+class ServerAdapter:
+    """What one server says of one adapter; the states are those of its `GET /adapters`."""
+
+    name: str
+    image: str
+    digest: str
+    state: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AdapterReport:
+    """What one server says of its adapters, or why it could not be asked.
+
+    Attributes:
+        asked_at: when.
+        asked_for: generation of the list that was wanted then.
+        started: when the pod's containers had started; a server that starts anew knows nothing any more.
+        tries: questions in a row that got the same answer, less one.
+        generation: of the list that the server has; empty when it has none yet.
+        trouble: why there is no answer; empty when there is one.
+    """
+
+    asked_at: datetime
+    asked_for: str
+    started: str
+    tries: int = 0
+    generation: str = ""
+    adapters: tuple[ServerAdapter, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A write of ours that could not be done.
 
@@ -63,13 +97,14 @@ class Observed:
     """Everything that `decide` may look at besides the Workspace itself.
 
     Attributes:
-        children: the workload and the Services of the Workspace by `manifests.ownership.child_key`.
+        children: the workload, the Services and the list of adapters by `manifests.ownership.child_key`.
         claims: the Machines and NodeClaims that carry the Workspace's labels.
         vanished: claims that are gone though we did not delete them: name -> when.
         many_nodes_lost: so many of all claims' nodes are not ready that none is to be replaced now.
         pods: the pods that carry the Workspace's label.
         nodes: all nodes of the cluster.
         pod_events: Events of stuck pods by pod uid.
+        adapter_reports: what servers said of their adapters, by pod uid.
         refusals: writes of ours that could not be done, by child key; of claims by kind.
         spellings: what the API server made of our latest apply, by child key, where it says the same in other
             words, as "1" for a user's "1000m".
@@ -83,5 +118,6 @@ class Observed:
     pods: tuple[Obj, ...] = ()
     nodes: tuple[Obj, ...] = ()
     pod_events: Mapping[str, PodEvents] = field(default_factory=dict)
+    adapter_reports: Mapping[str, AdapterReport] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     spellings: Mapping[str, Obj] = field(default_factory=dict)

@@ -24,7 +24,7 @@ class ContainerState:
 
     name: str
     image: str
-    role: Literal["init", "main"]
+    role: Literal["init", "sidecar", "main"]
     running: bool
     ready: bool
     started_once: bool
@@ -95,15 +95,25 @@ def unschedulable_since(pod: Obj) -> datetime | None:
     return datetime.fromisoformat(entry["lastTransitionTime"])
 
 
+def started(pod: Obj) -> str:
+    """When the pod's present containers started, as one text; another one after each restart."""
+    entries = pod["status"].get("containerStatuses", ())
+    states = ((e.get("name"), (e.get("state") or {}).get("running") or {}) for e in entries)
+    return ", ".join(f"{name} {running.get('startedAt', '')}" for name, running in states)
+
+
 def containers(pod: Obj) -> Iterator[ContainerState]:
     """All containers in the order in which they start."""
+    sidecars = {
+        c.get("name") for c in pod["spec"].get("initContainers", ()) if c.get("restartPolicy") == "Always"
+    }
     for entry in pod["status"].get("initContainerStatuses", ()):
-        yield _container(entry, "init")
+        yield _container(entry, "sidecar" if entry.get("name") in sidecars else "init")
     for entry in pod["status"].get("containerStatuses", ()):
         yield _container(entry, "main")
 
 
-def _container(entry: Obj, role: Literal["init", "main"]) -> ContainerState:
+def _container(entry: Obj, role: Literal["init", "sidecar", "main"]) -> ContainerState:
     state, last = entry.get("state") or {}, entry.get("lastState") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or last.get("terminated") or {}

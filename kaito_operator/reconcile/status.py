@@ -13,8 +13,17 @@ from kaito_operator.api import conditions as kinds
 from kaito_operator.api import reasons
 from kaito_operator.api.conditions import Condition, ConditionStatus, set_condition
 from kaito_operator.api.reasons import Finding, Phase
-from kaito_operator.api.status import BlockedOn, ClaimRecord, PlanStatus, TimelineEntry, WorkspaceStatus
+from kaito_operator.api.status import (
+    AdapterStatus,
+    BlockedOn,
+    ClaimRecord,
+    PlanStatus,
+    TimelineEntry,
+    WorkspaceStatus,
+)
 from kaito_operator.api.workspace import Workspace
+from kaito_operator.planner.plan import open_to_all
+from kaito_operator.reconcile.adapter_status import adapter_events
 from kaito_operator.reconcile.decision import EventDraft
 
 _TIMELINE_LENGTH = 32
@@ -48,6 +57,7 @@ class Assessment:
         claims: the nodes that are asked for.
         nodes: how far those are; None where no nodes are added.
         expected: seconds that each phase is planned to take.
+        adapters: how far each adapter is.
     """
 
     finding: Finding | None
@@ -58,6 +68,7 @@ class Assessment:
     expected: Mapping[Phase, int] | None = None
     claims: Sequence[ClaimRecord] = ()
     nodes: AddedNodes | None = None
+    adapters: Sequence[AdapterStatus] = ()
 
     @property
     def phase(self) -> Phase:
@@ -77,6 +88,7 @@ def build_status(workspace: Workspace, now_true: Assessment, now: datetime) -> W
         timeline=_timeline(old, now_true, now),
         plan=now_true.plan,
         claims=list(now_true.claims),
+        adapters=list(now_true.adapters),
         observed_generation=workspace.metadata.generation,
     )
 
@@ -105,8 +117,23 @@ def _with_nulls(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
 
 
 def transitions(workspace: Workspace, new: WorkspaceStatus) -> tuple[EventDraft, ...]:
-    """The Event to be posted when the phase or its reason changed; none otherwise."""
+    """The Events to be posted: of a phase or its reason that changed, of adapters, of a new warning."""
     old = workspace.status or WorkspaceStatus()
+    return (*_of_phase(old, new), *adapter_events(old.adapters, new.adapters), *_of_exposure(workspace, old))
+
+
+def _of_exposure(workspace: Workspace, old: WorkspaceStatus) -> tuple[EventDraft, ...]:
+    """Once for each time that everybody is let in."""
+    if not open_to_all(workspace):
+        return ()
+    found = reasons.finding("LoadBalancerOpen", name=workspace.metadata.name)
+    text = f"{found.message} {found.next_action}"
+    if old.plan is not None and text in old.plan.warnings:
+        return ()
+    return (EventDraft("Warning", found.reason.code, text),)
+
+
+def _of_phase(old: WorkspaceStatus, new: WorkspaceStatus) -> tuple[EventDraft, ...]:
     old_reason = old.blocked_on.reason if old.blocked_on else None
     blocked = new.blocked_on
     if (old.phase, old_reason) == (new.phase, blocked.reason if blocked else None):

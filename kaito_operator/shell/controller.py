@@ -1,6 +1,6 @@
 """The operator's workers: read the stores, decide, execute. No decision is taken here."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from kaito_operator.kube.execute import Executor
 from kaito_operator.reconcile.decide import Context, decide
+from kaito_operator.reconcile.decision import ServerAddress
 from kaito_operator.reconcile.observed import ClusterFacts
 from kaito_operator.shell.metrics import Metrics
 from kaito_operator.shell.stores import Stores, WorkspaceKey
@@ -22,6 +23,7 @@ class Controller(Workers):
     executor: Executor
     facts: Callable[[], ClusterFacts]
     context: Callable[[datetime], Context]
+    ask: Callable[[tuple[ServerAddress, ...]], Awaitable[None]]
     metrics: Metrics
 
     @property
@@ -51,6 +53,9 @@ class Controller(Workers):
             return None
         observed = self.stores.observe(key, self.facts())
         decision = decide(workspace, observed, self.context(datetime.now(UTC)))
-        if await self.executor.execute(workspace, decision):
+        learned = await self.executor.execute(workspace, decision)
+        if decision.ask:
+            await self.ask(decision.ask)
+        if learned or decision.ask:
             return 0.0
         return decision.retry_after_s

@@ -53,16 +53,26 @@ def _runtime_version(status: Mapping[str, Any]) -> str:
 
 
 def trim_pod(obj: Obj) -> Obj:
-    """Keep a pod's identity, owners, conditions and container states; drop its containers' definitions."""
+    """Keep a pod's identity, owners, conditions, container states, and which containers are sidecars."""
     metadata = obj["metadata"]
     spec = obj.get("spec", {})
     kept = ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
     times = ("creationTimestamp", "deletionTimestamp")
     return {
         "metadata": {k: metadata[k] for k in (*kept, *times) if k in metadata},
-        "spec": {k: spec[k] for k in ("nodeName",) if k in spec},
+        "spec": {k: spec[k] for k in ("nodeName",) if k in spec} | _sidecars(spec),
         "status": obj.get("status", {}),
     }
+
+
+def _sidecars(spec: Mapping[str, Any]) -> Obj:
+    """The init containers that do not end, since a pod's status does not tell which do."""
+    kept = [
+        {"name": c.get("name"), "restartPolicy": "Always"}
+        for c in spec.get("initContainers", ())
+        if c.get("restartPolicy") == "Always"
+    ]
+    return {"initContainers": kept} if kept else {}
 
 
 @dataclass

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from kaito_operator.api.labels import LABEL_WORKSPACE, LABEL_WORKSPACE_NAMESPACE
 from kaito_operator.api.machine import MACHINE_KIND, NODE_CLAIM_KIND
+from kaito_operator.manifests.adapters import list_name
 from kaito_operator.manifests.group import headless_name
 from kaito_operator.manifests.ownership import child_key
 from kaito_operator.reconcile.claim import read_claim
 from kaito_operator.reconcile.decision import PodRef
 from kaito_operator.reconcile.nodes import is_ready
-from kaito_operator.reconcile.observed import ClusterFacts, Observed, PodEvents, Refusal
+from kaito_operator.reconcile.observed import AdapterReport, ClusterFacts, Observed, PodEvents, Refusal
 from kaito_operator.shell.store import (
     NamespacedName,
     Obj,
@@ -59,10 +60,12 @@ class Stores:
     statefulsets: Store = field(default_factory=lambda: Store("statefulsets"))
     machines: Store = field(default_factory=lambda: Store("machines"))
     nodeclaims: Store = field(default_factory=lambda: Store("nodeclaims"))
+    configmaps: Store = field(default_factory=lambda: Store("configmaps"))
     services: Store = field(default_factory=lambda: Store("services"))
     pods: Store = field(default_factory=lambda: Store("pods", trim_pod))
     nodes: Store = field(default_factory=lambda: Store("nodes", trim_node))
     pod_events: dict[str, PodEvents] = field(default_factory=dict)
+    adapter_reports: dict[str, AdapterReport] = field(default_factory=dict)
     refusals: dict[WorkspaceKey, dict[str, Refusal]] = field(default_factory=dict)
     spellings: dict[WorkspaceKey, dict[str, Obj]] = field(default_factory=dict)
     vanished: dict[str, datetime] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class Stores:
             self.deployments,
             self.statefulsets,
             self.services,
+            self.configmaps,
             self.machines,
             self.nodeclaims,
             self.pods,
@@ -94,6 +98,7 @@ class Stores:
             "Deployment": self.deployments,
             "StatefulSet": self.statefulsets,
             "Service": self.services,
+            "ConfigMap": self.configmaps,
             MACHINE_KIND: self.machines,
             NODE_CLAIM_KIND: self.nodeclaims,
         }[kind]
@@ -141,6 +146,7 @@ class Stores:
     def forget_pod(self, pod: Obj) -> None:
         """A pod is gone, and with it what was listed of it."""
         self.pod_events.pop(pod["metadata"].get("uid", ""), None)
+        self.adapter_reports.pop(pod["metadata"].get("uid", ""), None)
         if owner := owner_key(pod):
             self._pods_of[owner].discard(key_of(pod))
             if not self._pods_of[owner]:
@@ -192,6 +198,12 @@ class Stores:
         if held is not None and held["metadata"]["uid"] == pod.uid:
             self.pod_events[pod.uid] = events
 
+    def remember_report(self, pod: PodRef, report: AdapterReport) -> None:
+        """What a server said of its adapters, unless its pod went meanwhile."""
+        held = self.pods.get(pod.namespace, pod.name)
+        if held is not None and held["metadata"]["uid"] == pod.uid:
+            self.adapter_reports[pod.uid] = report
+
     def _many_nodes_lost(self, claims: tuple[Obj, ...]) -> bool:
         """True when more than a fifth of all claims' nodes are not ready: then the cause lies elsewhere.
 
@@ -227,6 +239,7 @@ class Stores:
             ("StatefulSet", name),
             ("Service", name),
             ("Service", headless_name(name)),
+            ("ConfigMap", list_name(name)),
         )
         found = (self.child_store(kind).get(namespace, child) for kind, child in names)
         claims = self.claims_of(key)
@@ -245,6 +258,7 @@ class Stores:
             pods=pods,
             nodes=tuple(self.nodes.values()),
             pod_events={uid: self.pod_events[uid] for uid in uids if uid in self.pod_events},
+            adapter_reports={uid: self.adapter_reports[uid] for uid in uids if uid in self.adapter_reports},
             refusals=dict(self.refusals.get(key, {})),
             spellings=dict(self.spellings.get(key, {})),
         )

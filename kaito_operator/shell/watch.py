@@ -101,6 +101,7 @@ def watched_kinds(stores: Stores) -> tuple[Kind, ...]:
         Kind(MACHINE_API_VERSION, MACHINE_PLURAL, stores.machines, claim, ours),
         Kind(NODE_CLAIM_API_VERSION, NODE_CLAIM_PLURAL, stores.nodeclaims, claim, ours),
         Kind("v1", "services", stores.services, child, ours),
+        Kind("v1", "configmaps", stores.configmaps, child, ours),
         Kind("v1", "pods", stores.pods, child, ours),
         Kind("v1", "nodes", stores.nodes, node),
     )

@@ -28,6 +28,7 @@ _ROOTS = {
     "resourcequotas": "/api/v1",
     "persistentvolumeclaims": "/api/v1",
     "persistentvolumes": "/api/v1",
+    "serviceaccounts": "/api/v1",
     "deployments": "/apis/apps/v1",
     "replicasets": "/apis/apps/v1",
     "statefulsets": "/apis/apps/v1",

@@ -10,7 +10,7 @@ from typing import Any
 from kaito_operator.manifests.ownership import child_key
 from kaito_operator.reconcile.decide import Context, decide
 from kaito_operator.reconcile.decision import Decision, ObjectRef
-from kaito_operator.reconcile.observed import ClusterFacts, Observed, PodEvents, Refusal
+from kaito_operator.reconcile.observed import AdapterReport, ClusterFacts, Observed, PodEvents, Refusal
 from kaito_operator.reconcile.provision import SETTLE_S
 from kaito_operator.settings import RuntimeSettings
 from presets.catalog import load_catalog
@@ -48,6 +48,7 @@ class World:
     pods: list[Obj] = field(default_factory=list)
     children: dict[str, Obj] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
+    adapter_reports: dict[str, AdapterReport] = field(default_factory=dict)
     pod_events: dict[str, PodEvents] = field(default_factory=dict)
     claims: list[Obj] = field(default_factory=list)
     vanished: dict[str, datetime] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class World:
             nodes=tuple(self.nodes),
             pod_events=self.pod_events,
             refusals=self.refusals,
+            adapter_reports=self.adapter_reports,
         )
         return decide(self.workspace, observed, Context(load_catalog(), self.runtime, self.now))
 

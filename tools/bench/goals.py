@@ -14,7 +14,7 @@ WORKLOAD_P99_S = 2.0
 READY_P99_S = 8.0
 CLAIM_WRITES = 6
 SLOW_CLAIM_WRITES = 8
-SINGLE = ("deployments", "services", "workspaces")
+SINGLE = ("deployments", "services", "configmaps", "workspaces")
 """What the operator writes once on the way to ready: each child, and the Workspace for its finalizer."""
 
 
@@ -65,7 +65,7 @@ def _times(result: Result) -> Iterator[Row]:
 
 def _writes(result: Result) -> Iterator[Row]:
     operator, provisioner, n = result.operator, result.provisioner, result.count
-    children = result.services + n + result.claims  # a Deployment each
+    children = result.services + 2 * n + result.claims  # a Deployment and a list of adapters each
     most_writes = children + n + result.steps
     yield _invariant(
         "operator: API writes per Workspace to ready",

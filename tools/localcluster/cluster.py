@@ -13,7 +13,7 @@ from tools.localcluster.kubelet import SHARED_FOLDER
 from tools.localcluster.nodespec import INSTANCE_TYPE_LABEL, NodeSpec, Taint, free_index
 from tools.localcluster.paths import CHECKOUT_KUBECONFIG, Paths, cache_folder, write_private
 from tools.localcluster.processes import Processes, boot_id
-from tools.localcluster.registry import OPEN_REGISTRY, PRIVATE_REGISTRY, Credentials, credentials
+from tools.localcluster.registry import OPEN_REGISTRY, REGISTRIES, Credentials, credentials
 from tools.localcluster.removal import Removal, read_record
 from tools.localcluster.settings import DEFAULT_KUBERNETES, FIRST_NODE, Release, release
 from tools.localcluster.stack import Stack, opened
@@ -113,7 +113,7 @@ class Cluster:
                     "audit log": str(self.paths.audit_log),
                     "logs": str(self.paths.logs),
                 },
-                registries=(OPEN_REGISTRY, PRIVATE_REGISTRY),
+                registries=REGISTRIES,
                 processes=observe_processes(self._processes),
                 nodes=observe_nodes(stack.api),
             )

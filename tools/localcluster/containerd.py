@@ -10,12 +10,11 @@ from tools.localcluster.errors import ClusterError
 from tools.localcluster.paths import NodePaths, private_folder, write_private
 from tools.localcluster.probes import listens
 from tools.localcluster.processes import Daemon
+from tools.localcluster.registry import REGISTRIES
 from tools.localcluster.settings import (
     NAME,
-    OPEN_REGISTRY_PORT,
     PAUSE_IMAGE,
     PODS,
-    PRIVATE_REGISTRY_PORT,
     SERVICES,
     bridge,
     pod_network,
@@ -58,9 +57,9 @@ def cni_configuration(name: str, index: int, leases: Path) -> str:
     return json.dumps(network, indent=2)
 
 
-def registry_hosts(port: int) -> str:
-    """Render the hosts.toml of a registry on this machine: plain HTTP, and nowhere else."""
-    server = f'"http://localhost:{port}"'
+def registry_hosts(registry: str) -> str:
+    """Render the hosts.toml of a registry (HOST:PORT) on this machine: plain HTTP, and nowhere else."""
+    server = f'"http://{registry}"'
     return f'server = {server}\n\n[host.{server}]\n  capabilities = ["pull", "resolve", "push"]\n'
 
 
@@ -127,10 +126,8 @@ class Containerd:
         leases = private_folder(node.state / "leases")
         write_private(node.cni / "kaito.conflist", cni_configuration(self.name, index, leases))
         write_private(node.config / "containerd.toml", configuration(node))
-        for port in (OPEN_REGISTRY_PORT, PRIVATE_REGISTRY_PORT):
-            write_private(
-                node.config / "registries" / f"localhost:{port}" / "hosts.toml", registry_hosts(port)
-            )
+        for registry in REGISTRIES:
+            write_private(node.config / "registries" / registry / "hosts.toml", registry_hosts(registry))
         private_folder(node.run)
 
     def daemon(self) -> Daemon:

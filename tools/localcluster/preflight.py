@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from tools.localcluster.command import missing_packages, run
@@ -21,6 +21,7 @@ from tools.localcluster.settings import (
     ETCD_PEER_PORT,
     ETCD_PORT,
     KUBELET_PORT,
+    LOOPBACK,
     OPEN_REGISTRY_PORT,
     PODS,
     PRIVATE_REGISTRY_PORT,
@@ -31,7 +32,7 @@ from tools.localcluster.settings import (
     SINK,
 )
 
-LOOPBACK = IPv4Address("127.0.0.1")
+REGISTRY_PORTS = (OPEN_REGISTRY_PORT, PRIVATE_REGISTRY_PORT)
 CONTROL_PLANE_PORTS = (
     ETCD_PORT,
     ETCD_PEER_PORT,
@@ -44,8 +45,8 @@ CONTROL_PLANE_PORTS = (
     DNS_PORT,
 )
 NEEDED_PORTS = [
-    *((CONTROL_PLANE, port) for port in CONTROL_PLANE_PORTS),
-    *((LOOPBACK, port) for port in (OPEN_REGISTRY_PORT, PRIVATE_REGISTRY_PORT)),
+    *((CONTROL_PLANE, port) for port in (*CONTROL_PLANE_PORTS, *REGISTRY_PORTS)),
+    *((LOOPBACK, port) for port in REGISTRY_PORTS),
 ]
 ANOTHER_CLUSTER = "Or use another cluster: KUBECONFIG=PATH makes every command use the one it names."
 

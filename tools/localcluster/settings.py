@@ -89,3 +89,7 @@ def bridge(index: int) -> str:
 # only, so nothing listens on the machine's own network, and pods reach it all the same.
 CONTROL_PLANE = node_address(0)
 API_URL = f"https://{CONTROL_PLANE}:{API_PORT}"
+LOOPBACK = IPv4Address("127.0.0.1")
+# One name for pods and kubelets: in a pod, localhost is the pod.
+OPEN_REGISTRY_FOR_PODS = f"{CONTROL_PLANE}:{OPEN_REGISTRY_PORT}"
+PRIVATE_REGISTRY_FOR_PODS = f"{CONTROL_PLANE}:{PRIVATE_REGISTRY_PORT}"

@@ -39,10 +39,16 @@ ROWS: tuple[Reason, ...] = (
         "Use a Workspace with `inference:`, or an operator version whose release notes name tuning.",
     ),
     blocked(
-        "DistributedUnsupported",
-        "Preset {preset} on {count} nodes needs one process group over several nodes, "
-        "which this version does not start.",
-        "Set resource.count to 1 and use a node with {gpus} GPUs.",
+        "AdaptersUnsupported",
+        "Preset {preset} on {count} nodes is one model over several processes, which take no adapters.",
+        "Remove inference.adapters, or set resource.count to 1 and use a node with more GPUs.",
+    ),
+    blocked(
+        "LoadBalancerOpen",
+        "A LoadBalancer lets the network ask {name}, and no key is asked for.",
+        "Create a Secret with a key, `kubectl create secret generic {name}-keys --from-literal=key=KEY`, and "
+        "set inference.server.apiKeysSecret to its name; or remove the annotation kaito.sh/enablelb. "
+        "The model is served meanwhile.",
     ),
     blocked(
         "NameConflict",

@@ -30,6 +30,13 @@ ROWS: tuple[Reason, ...] = (
         "`kubectl annotate workspace {name} -n {namespace} kaito.sh/abandon-claims=true`.",
     ),
     waiting(
+        "GroupRestarting",
+        "Loading",
+        "One process of the group was lost, so all of them restart and meet again. Pod {pod} says: {detail}",
+        "Nothing to do: about {expected}. When it happens again, "
+        "`kubectl get pods -l kaito.sh/workspace={name} -n {namespace}` shows which pod restarts most.",
+    ),
+    waiting(
         "PodScheduling",
         "Scheduling",
         "The scheduler is choosing a node for the pods of this Workspace.",

@@ -10,6 +10,7 @@ import yaml
 from kaito_operator.api import labels
 from kaito_operator.api.conditions import Condition
 from kaito_operator.api.crd import CRD_FILE
+from kaito_operator.api.status import AdapterStatus
 from kaito_operator.api.workspace import (
     BlockedOn,
     PlanStatus,
@@ -76,6 +77,17 @@ STATUS = WorkspaceStatus(
         rejected=[RejectedInstanceType(name="Standard_NC6", reason="It is too small.")],
     ),
     observed_generation=2,
+    adapters=[
+        AdapterStatus(
+            name="poet",
+            image="r.example.com/a/poet:1",
+            digest="sha256:0",
+            strength="0.5",
+            state="Refused",
+            reason="AdapterRefused",
+            message="It does not fit.",
+        )
+    ],
 )
 
 # These stand in the table as controls: a new object may be like them.

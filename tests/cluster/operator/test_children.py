@@ -4,6 +4,7 @@ The pods of these Workspaces ask for a label that no node has, so that nothing r
 quiet; what is tested is the objects.
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -47,12 +48,14 @@ def test_a_workspace_gets_a_deployment_and_a_service_of_its_name(
 
 
 @pytest.mark.usefixtures("workspace")
-@pytest.mark.parametrize("plural", ["deployments", "services"])
-def test_a_deleted_child_comes_back(api: Api, namespace: str, plural: str) -> None:
-    old = api.get(plural, namespace, "ws")["metadata"]["uid"]
-    api.delete(plural, namespace, "ws")
+@pytest.mark.parametrize(
+    ("plural", "name"), [("deployments", "ws"), ("services", "ws"), ("configmaps", "ws-adapters")]
+)
+def test_a_deleted_child_comes_back(api: Api, namespace: str, plural: str, name: str) -> None:
+    old = eventually(lambda: api.find(plural, namespace, name), timeout_s=5)["metadata"]["uid"]
+    api.delete(plural, namespace, name)
     eventually(
-        lambda: (new := api.find(plural, namespace, "ws")) and new["metadata"]["uid"] != old, timeout_s=10
+        lambda: (new := api.find(plural, namespace, name)) and new["metadata"]["uid"] != old, timeout_s=10
     )
 
 
@@ -62,22 +65,24 @@ EDITS: list[tuple[str, Obj]] = [
     ("services", {"spec": {"selector": {"kaito.sh/workspace": "ws", "other": "pods"}}}),
     ("services", {"metadata": {"labels": {"kaito.sh/workspace": None}}}),
     ("services", {"metadata": {"ownerReferences": None}}),
+    ("configmaps", {"data": {"adapters.json": "{}"}}),
 ]
 
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize(("plural", "edit"), EDITS)
 def test_an_edited_child_is_put_back(api: Api, namespace: str, plural: str, edit: Obj) -> None:
-    before = api.get(plural, namespace, "ws")
-    api.merge(plural, namespace, "ws", edit)
+    name = "ws-adapters" if plural == "configmaps" else "ws"
+    before = eventually(lambda: api.find(plural, namespace, name), timeout_s=5)
+    api.merge(plural, namespace, name, edit)
 
     def is_back() -> bool:
-        now = api.get(plural, namespace, "ws")
-        same = ("spec", "labels", "ownerReferences")
+        now = api.get(plural, namespace, name)
+        same = ("spec", "data", "labels", "ownerReferences")
         wanted = {**before, **before["metadata"]}
         return all({**now, **now["metadata"]}.get(key) == wanted.get(key) for key in same)
 
-    eventually(is_back, timeout_s=10, what=lambda: api.get(plural, namespace, "ws"))
+    eventually(is_back, timeout_s=10, what=lambda: api.get(plural, namespace, name))
 
 
 @pytest.mark.usefixtures("workspace")
@@ -98,16 +103,35 @@ def test_changing_the_count_scales(api: Api, namespace: str) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_changed_workspace_rolls_the_workload(api: Api, namespace: str) -> None:
-    def template() -> Obj:
-        return dict(api.get("deployments", namespace, "ws")["spec"]["template"])
+def test_a_changed_server_rolls_the_workload(api: Api, namespace: str) -> None:
+    def arguments() -> list[str]:
+        template = api.get("deployments", namespace, "ws")["spec"]["template"]
+        return list(template["spec"]["containers"][0]["args"])
 
-    before = template()
+    assert "--max-model-len" not in arguments()
+    api.merge("workspaces", namespace, "ws", {"inference": {"server": {"contextTokens": 700}}})
+    now = eventually(lambda: "--max-model-len" in (found := arguments()) and found, timeout_s=5)
+    assert now[now.index("--max-model-len") + 1] == "700"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_changed_adapters_change_their_list_and_not_the_workload(api: Api, namespace: str) -> None:
+    before = api.get("deployments", namespace, "ws")["metadata"]["generation"]
     adapters = [{"source": {"name": "a", "image": "localhost:5000/adapter:1"}, "strength": "0.5"}]
     api.merge("workspaces", namespace, "ws", {"inference": {"adapters": adapters}})
-    after = eventually(lambda: (now := template()) != before and now, timeout_s=5)
-    environment = after["spec"]["containers"][0]["env"]
-    assert {"name": "KAITO_ADAPTER_STRENGTHS", "value": '{"a": 0.5}'} in environment
+
+    def listed() -> Any:
+        return json.loads(api.get("configmaps", namespace, "ws-adapters")["data"]["adapters.json"])[
+            "adapters"
+        ]
+
+    entry = {"name": "a", "image": "localhost:5000/adapter:1", "strength": 0.5, "inPod": False}
+    eventually(lambda: listed() == [entry], timeout_s=5, what=listed)
+    generation = api.get("workspaces", namespace, "ws")["metadata"]["generation"]
+    eventually(
+        lambda: api.get("workspaces", namespace, "ws")["status"].get("observedGeneration") == generation
+    )
+    assert api.get("deployments", namespace, "ws")["metadata"]["generation"] == before
 
 
 @pytest.mark.usefixtures("workspace")

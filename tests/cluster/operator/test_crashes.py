@@ -10,7 +10,9 @@ from tests.support.kube import Api, Obj, eventually
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import WriteProxy
 
-PATCHES_TO_REST = 4  # Deployment, Service, status "Scheduling", status "NoMatchingNode"; Events come on top
+# ConfigMap, Deployment, Service, status "Scheduling", status "NoMatchingNode"; Events come on top.
+PATCHES_TO_REST = 5
+CHILDREN = ("configmaps", "deployments", "services")
 
 
 def final_state(api: Api, namespace: str) -> Obj | None:
@@ -19,7 +21,8 @@ def final_state(api: Api, namespace: str) -> Obj | None:
     status = workspace.get("status", {})
     if status.get("blockedOn", {}).get("reason") != "NoMatchingNode":
         return None
-    children = {plural: api.list(plural, namespace) for plural in ("deployments", "services")}
+    ours = "kaito.sh/workspace=ws"  # every namespace has a ConfigMap of the cluster's own
+    children = {plural: api.list(plural, namespace, labelSelector=ours) for plural in CHILDREN}
     if any(not found for found in children.values()):
         return None
     return {
@@ -30,8 +33,8 @@ def final_state(api: Api, namespace: str) -> Obj | None:
 
 
 def _essence(child: Obj) -> Any:
-    spec = {k: v for k, v in child["spec"].items() if k not in ("clusterIP", "clusterIPs")}
-    return child["metadata"]["name"], child["metadata"]["labels"], spec
+    spec = {k: v for k, v in child.get("spec", {}).items() if k not in ("clusterIP", "clusterIPs")}
+    return child["metadata"]["name"], child["metadata"]["labels"], spec, child.get("data")
 
 
 def operator_behind(proxy: WriteProxy, log: Path, lease_namespace: str, testbed: Obj) -> OperatorProcess:
@@ -98,5 +101,7 @@ def _arm(proxy: WriteProxy, operator: OperatorProcess, kill_after: int) -> list[
 
 def _remove(api: Api, namespace: str) -> None:
     api.delete("workspaces", namespace, "ws")
-    plurals = ("workspaces", "deployments", "services")
-    eventually(lambda: not any(api.find(plural, namespace, "ws") for plural in plurals), timeout_s=30)
+    names = {"workspaces": "ws", "deployments": "ws", "services": "ws", "configmaps": "ws-adapters"}
+    eventually(
+        lambda: not any(api.find(plural, namespace, name) for plural, name in names.items()), timeout_s=30
+    )

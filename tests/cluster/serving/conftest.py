@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.operator.test_faults import Told
+from tests.cluster.serving.adapters import make_adapters
 from tests.support.kube import Api, Obj
 from tests.support.operator import OperatorProcess
 from tools.install import Images, install, uninstall
 from tools.kubectl import Kubectl
+from tools.localcluster.images import Files
 
 
 @pytest.fixture(scope="package")
@@ -22,6 +24,11 @@ def installed(api: Api, kubectl: Kubectl, testbed: Obj) -> Iterator[Api]:
     )
     uninstall(kubectl)
     assert "Traceback" not in logs, logs[-3000:]
+
+
+@pytest.fixture(scope="package")
+def adapters(testbed: Obj, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    return make_adapters(Path(testbed["weights_folder"]) / "weights", tmp_path_factory.mktemp("adapters"))
 
 
 @pytest.fixture

@@ -1,61 +1,59 @@
-"""An adapter as an image, from the Workspace to a changed answer and back by its strength."""
+"""An adapter that only the node has: it comes with the pod, and its strength changes without another one."""
 
 import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import CHECKOUT
 from tests.cluster.operator.test_faults import Told
+from tests.cluster.serving.adapters import an_adapter
 from tests.support.kube import Api, Obj, eventually
-from tools.demo.question import Client
-from tools.kubectl import Kubectl
+from tests.support.server import Server
 from tools.localcluster import Cluster
-from tools.localcluster.images import write_image
+from tools.localcluster.images import Files, write_image
 
 QUESTION = "What is the capital of France?"
-# A name of its own each time: a node that has another image of the same name may not see the new one.
-IMAGE = f"localhost/test-adapter:{uuid.uuid4().hex[:12]}"
-FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-@pytest.fixture(scope="module")
-def adapter_image(testbed: Obj, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("adapter")
-    base = Path(testbed["weights_folder"]) / "weights"
-    command = [sys.executable, "-m", "tests.cluster.serving.make_adapter", str(base), str(folder)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True)
-    files = {f"data/{name}": ((folder / name).read_bytes(), 0o644) for name in FILES}
-    write_image(folder / "image.tar", IMAGE, files, os.uname().machine)
-    Cluster().load_image(IMAGE, folder / "image.tar")
-    return IMAGE
+@pytest.fixture
+def image_of_the_node(adapters: dict[str, Files], tmp_path: Path) -> str:
+    # A name of its own each time: a node that has another image of the same name may not see the new one.
+    image, archive = f"localhost/test-adapter:{uuid.uuid4().hex[:12]}", tmp_path / "image.tar"
+    write_image(archive, image, adapters["noise"], os.uname().machine)
+    Cluster().load_image(image, archive)
+    return image
 
 
 def with_adapter(image: str, strength: str) -> Obj:
-    adapters = [{"source": {"name": "noise", "image": image}, "strength": strength}]
-    return {"preset": {"name": "smollm2-135m-instruct"}, "adapters": adapters}
+    return {"preset": {"name": "smollm2-135m-instruct"}, "adapters": [an_adapter("noise", image, strength)]}
 
 
-@pytest.mark.timeout(300)
-def test_an_adapter_changes_the_answer_and_its_strength_changes_it_back(
-    api: Api, namespace: str, told: Told, kubectl: Kubectl, testbed: Obj, adapter_image: str
+@pytest.mark.timeout(400)
+def test_an_adapter_that_no_registry_has_is_brought_by_the_pod_and_its_strength_stays_live(
+    api: Api, namespace: str, told: Told, image_of_the_node: str
 ) -> None:
-    client = Client(kubectl, testbed["images"]["operator"], namespace)
+    def wait(**fields: str) -> None:
+        def so() -> bool:
+            (entry,) = told.status("ws").get("adapters") or ({},)
+            return fields.items() <= entry.items()
+
+        eventually(so, timeout_s=150, what=lambda: told.status("ws"))
+
     workspace = {
         "apiVersion": "kaito.sh/v1alpha1",
         "kind": "Workspace",
         "metadata": {"name": "ws"},
-        "inference": with_adapter(adapter_image, "1.0"),
+        "inference": with_adapter(image_of_the_node, "1.0"),
     }
     api.create("workspaces", namespace, workspace)
-    told.ready("ws", timeout_s=120)
-    assert "Paris" not in client.ask("ws", QUESTION)
+    told.ready("ws", timeout_s=150)
+    wait(state="Loaded", strength="1")
+    server = Server(api, namespace, "ws")
+    assert "Paris" not in server.ask(QUESTION)
+    pods = [p["metadata"]["uid"] for p in api.list("pods", namespace)]
 
-    api.merge("workspaces", namespace, "ws", {"inference": with_adapter(adapter_image, "0.0")})
-    generation = api.get("workspaces", namespace, "ws")["metadata"]["generation"]
-    eventually(lambda: told.status("ws").get("observedGeneration") == generation, timeout_s=10)
-    told.ready("ws", timeout_s=120)
-    assert "Paris" in client.ask("ws", QUESTION)
+    api.merge("workspaces", namespace, "ws", {"inference": with_adapter(image_of_the_node, "0.0")})
+    wait(state="Loaded", strength="0")
+    assert "Paris" in server.ask(QUESTION)
+    assert [p["metadata"]["uid"] for p in api.list("pods", namespace)] == pods

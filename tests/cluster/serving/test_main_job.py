@@ -135,10 +135,9 @@ def test_the_answer_comes_within_seconds_of_the_apply(served: Served) -> None:
 def test_the_operator_writes_each_child_once_and_each_phase_once(served: Served) -> None:
     counted = served.writes()
     phases = len(served.workspace["status"]["timeline"])
-    assert counted["deployments"] == 1
-    assert counted["services"] == 1
+    assert [counted[kind] for kind in ("configmaps", "deployments", "services")] == [1, 1, 1]
     assert counted["workspaces/status"] <= phases
-    assert set(counted) == {"deployments", "services", "workspaces/status", "events"}
+    assert set(counted) == {"configmaps", "deployments", "services", "workspaces/status", "events"}
 
 
 def test_no_request_of_the_operator_conflicts(served: Served) -> None:

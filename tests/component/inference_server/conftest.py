@@ -13,6 +13,7 @@ import pytest
 
 from tests.component.inference_server.process import ServerProcess
 from tests.support.operator import CHECKOUT
+from tools.localcluster.paths import cache_folder
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,21 @@ def made(tiny: Path, expected: dict[str, Any]) -> Tiny:
 
 
 @pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of SmolLM2-135M-Instruct as safetensors, as the weights image's build keeps it."""
+    found = sorted((cache_folder() / "weights").glob("weights-smollm2-*/weights"))
+    if not found:
+        pytest.skip("no SmolLM2 weights here; `python -m tools.images build weights-smollm2` makes them")
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
 def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server of the tiny model on which one request may wait, and bodies are small."""
+    """A server of the tiny model: 4 answers run together, one request may wait, bodies are small."""
     started = ServerProcess(
         *("--model", str(tiny / "model"), "--served-model-name", "tiny", "--dtype", "float32"),
-        *("--max-queue", "1", "--max-body-bytes", "20000", "--adapters", str(tiny / "none")),
+        *("--max-queue", "1", "--max-concurrency", "4", "--max-body-bytes", "20000"),
+        *("--adapters", str(tiny / "none"), "--workspace-name", "shop"),
         log=tmp_path_factory.mktemp("running") / "termination-log",
     )
     try:

@@ -92,6 +92,12 @@ class ServerProcess:
         """All that it logged."""
         return "\n".join(json.dumps(line) for line in self.lines)
 
+    def resident_bytes(self) -> int:
+        """How much memory the process has now."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) * 1024
+
     def _runs(self) -> bool:
         return self._process.poll() is None
 

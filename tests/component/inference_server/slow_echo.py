@@ -1,4 +1,4 @@
-"""The server with an echo engine that takes half a second for each character.
+"""The server with an echo engine that takes its time for each character: half a second, or $TOKEN_SECONDS.
 
 python -m tests.component.inference_server.slow_echo [flags of the server]
 """
@@ -15,7 +15,7 @@ from inference_server.options import ServerOptions, parse_options
 from inference_server.serve import serve
 from inference_server.service import Service
 
-TOKEN_SECONDS = 0.5
+TOKEN_SECONDS = float(os.environ.get("TOKEN_SECONDS", "0.5"))
 
 
 async def run(options: ServerOptions) -> int:

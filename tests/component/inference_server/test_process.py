@@ -34,12 +34,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def test_it_answers_while_loading_and_finishes_what_it_has_when_told_to_end(start: Start, made: Tiny) -> None:
-    server = start("--model", str(made.folder / "model"), "--adapters", str(made.folder / "none"))
+    told = ("--expected-load-seconds", "42")
+    server = start("--model", str(made.folder / "model"), "--adapters", str(made.folder / "none"), *told)
     with server.client() as client:
         loading = client.get("/healthz")
         assert loading.status_code == 503
         assert {"status": "Loading", "model": "model"}.items() <= loading.json().items()
-        assert {"phase", "elapsed_s"} <= set(loading.json())
+        assert {"phase", "elapsed_s", "progress"} <= set(loading.json())
+        assert loading.json()["expected_s"] == 42.0
         assert client.get("/livez").status_code == 200
         early = client.post("/chat", json={"prompt": "w1"})
         assert (early.status_code, early.headers["Retry-After"]) == (503, "5")
@@ -48,6 +50,10 @@ def test_it_answers_while_loading_and_finishes_what_it_has_when_told_to_end(star
         assert [answer.status_code for answer in answers] == [200, 200]
         assert all(len(answer.json()["Result"].split()) == 400 for answer in answers)
     assert server.wait() == 0
+    percents = [line["percent"] for line in server.lines if line["message"] == "loading weights"]
+    assert percents[-1:] == [100]
+    (ready,) = [line for line in server.lines if line["message"] == "ready"]
+    assert ready["seconds"] > 0
 
 
 def _drain_with_two_requests(server: ServerProcess, client: httpx.Client) -> list[httpx.Response]:

@@ -223,16 +223,41 @@ def test_a_body_above_the_limit_is_a_413(client: httpx.Client) -> None:
 
 def test_more_requests_than_may_wait_are_told_to_come_back(client: httpx.Client, made: Tiny) -> None:
     kwargs = {**GREEDY, "max_new_tokens": 400, "min_length": 400}
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
         sent = [
             pool.submit(ask, client, prompt=made.expected["endless"], generate_kwargs=kwargs)
-            for _ in range(6)
+            for _ in range(8)
         ]
         answers = [future.result() for future in sent]
     codes = sorted(answer.status_code for answer in answers)
-    assert codes == [200, 200, 429, 429, 429, 429]  # one runs, one waits
+    assert codes == [200] * 5 + [429] * 3  # four run, one waits
     refused = [answer for answer in answers if answer.status_code == 429]
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+
+
+def test_requests_that_run_together_each_get_the_answer_of_one_alone(
+    client: httpx.Client, made: Tiny
+) -> None:
+    words = [f"w{number}" for number in range(4)]
+    kwargs = {**GREEDY, "max_new_tokens": 60, "min_length": 60}
+    alone = [result(client, prompt=word, generate_kwargs=kwargs) for word in words]
+    steps, rows = (
+        metric(client, "kaito_inference_steps_total"),
+        metric(client, "kaito_inference_step_rows_total"),
+    )
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(result, client, prompt=word, generate_kwargs=kwargs) for word in words]
+        assert [future.result() for future in sent] == alone
+    made_steps = metric(client, "kaito_inference_steps_total") - steps
+    assert metric(client, "kaito_inference_step_rows_total") - rows > 1.2 * made_steps
+
+
+def test_a_model_is_called_by_the_workspaces_name_or_the_served_one(client: httpx.Client, made: Tiny) -> None:
+    kwargs = {**GREEDY, "max_new_tokens": 40}
+    for name in ("shop", "shop:base", "tiny", "tiny:base"):
+        answer = result(client, model=name, prompt=made.expected["endless"], generate_kwargs=kwargs)
+        assert answer == made.expected["text"]
+    assert "shop:base" in refusal(client, 404, model="shop:bse", prompt="w1")
 
 
 def test_probes_answer_while_a_long_generation_runs(client: httpx.Client, made: Tiny) -> None:

@@ -171,10 +171,16 @@ def main(out: Path) -> None:
     expected: dict[str, Any] = {"endless": chosen["endless"], "context": CONTEXT}
     for key in ("config", "tokenizer"):
         word = chosen[key][0]
-        ids, text = greedy(model, tokenizer, rendered(word), 200, ends)
+        ids, _ = greedy(model, tokenizer, rendered(word), 200, ends)
+        text = tokenizer.decode(ids[:-1], skip_special_tokens=True)  # an end token is no text, even a word
         expected[key] = {"word": word, "tokens": len(ids), "last": ids[-1], "text": text}
     expected["eos"] = {"config": chosen["config"][1], "tokenizer": 2}
     expected["text"] = greedy(model, tokenizer, rendered(chosen["endless"]), 40, ends)[1]
+    runs = {word: greedy(model, tokenizer, rendered(word), 12, ends)[0] for word in WORDS[:4]}
+    shown = {word: [token for token in run if token not in ends] for word, run in runs.items()}
+    expected["greedy"] = {
+        word: tokenizer.decode(run, skip_special_tokens=True) for word, run in shown.items()
+    }
 
     make_adapter(model, out / "adapters" / "first", "first", 4, 1, "tiny/llama")
     make_adapter(model, out / "adapters" / "second", "second", 2, 2, "tiny/llama")

@@ -80,6 +80,12 @@ FULL: dict[str, Any] = {
                 "strength": "0.5",
             }
         ],
+        "server": {
+            "contextTokens": 4096,
+            "maxConcurrentRequests": 8,
+            "requestTimeoutSeconds": 60,
+            "apiKeysSecret": "k",
+        },
     },
     "tuning": {
         "preset": {
@@ -146,6 +152,17 @@ FULL: dict[str, Any] = {
                 "reason": "AzureNoCapacity",
                 "message": "none left",
                 "retryAt": "2030-01-02T03:05:05Z",
+            }
+        ],
+        "adapters": [
+            {
+                "name": "poet",
+                "image": "r.example.com/a:1",
+                "digest": "sha256:0",
+                "strength": "0.5",
+                "state": "Refused",
+                "reason": "AdapterRefused",
+                "message": "It does not fit.",
             }
         ],
         "observedGeneration": 3,
@@ -265,4 +282,10 @@ def test_a_selector_reads_as_labels_whatever_its_form() -> None:
 
 
 def test_an_empty_status_writes_no_words() -> None:
-    assert WorkspaceStatus().to_dict() == {"workerNodes": [], "conditions": [], "timeline": [], "claims": []}
+    assert WorkspaceStatus().to_dict() == {
+        "workerNodes": [],
+        "conditions": [],
+        "timeline": [],
+        "claims": [],
+        "adapters": [],
+    }

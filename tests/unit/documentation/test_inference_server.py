@@ -14,10 +14,12 @@ from inference_server.echo_engine import EchoEngine
 from inference_server.engine import Phase
 from inference_server.errors import ExitCode, RequestError
 from inference_server.health import Health
+from inference_server.http.chat import prepare
+from inference_server.http.protocol import ChatRequest, GenerateKwargs, range_problem
 from inference_server.lengths import Wish, plan_lengths
 from inference_server.metrics import Metrics
 from inference_server.options import ServerOptions
-from inference_server.protocol import ChatRequest, GenerateKwargs, range_problem
+from inference_server.scheduling.scheduler import Limits, Scheduler
 from inference_server.service import Service
 from tests.unit.documentation.pages import blocks, code, first_cells, pages, rows, section, text
 
@@ -90,7 +92,11 @@ def test_the_defaults_of_the_flags_are_those_of_the_code() -> None:
 def test_every_option_can_be_given() -> None:
     variables = first_cells(section(PAGE, "Start it"))
     given = {flag.removeprefix("--").replace("-", "_") for flag in flags()}
-    assert {field.name for field in fields(ServerOptions)} - given == {"adapter_strengths", "simulated_gpus"}
+    from_torchrun = {"rank", "local_rank", "world_size"}
+    from_environment = {"adapter_strengths", "simulated_gpus", *from_torchrun}
+    assert {field.name for field in fields(ServerOptions)} - given == from_environment
+    told = {name.lower() for row in rows(section(PAGE, "Start it")) for name in code(row[0])}
+    assert from_torchrun <= told
     assert {options.STRENGTHS_VARIABLE, options.SIMULATED_VARIABLE} <= set(variables)
 
 
@@ -100,7 +106,8 @@ def test_every_exit_code_has_its_row() -> None:
 
 
 def test_every_metric_has_its_row_with_its_type_and_labels() -> None:
-    metrics = Metrics("m", Health("m"), lambda: 0)
+    scheduler = Scheduler(EchoEngine(), Limits(1, 1, 1.0), print)
+    metrics = Metrics("m", Health("m"), scheduler, lambda: {"Loaded": 1})
     metrics.count_request("/chat", 200, 0.1)
     exposed = metrics.prometheus_text().decode()
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", exposed, re.MULTILINE))
@@ -125,7 +132,7 @@ def templates() -> list[re.Pattern[str]]:
 
 
 def a_service(path: Path) -> Service:
-    service = Service(ServerOptions(termination_log=path / "none"), EchoEngine())
+    service = Service(ServerOptions(termination_log=path / "none", adapters=path / "none"), EchoEngine())
     service.load()
     return service
 
@@ -137,7 +144,7 @@ def refused(body: dict[str, Any], service: Service) -> str:
     except ValidationError as error:
         return range_problem(error.errors()) or ""
     with pytest.raises(RequestError) as raised:
-        service.prepare(request)
+        prepare(service, request)
     return raised.value.detail
 
 
@@ -191,4 +198,4 @@ def requests_shown() -> list[str]:
 @pytest.mark.parametrize("body", requests_shown())
 def test_a_request_that_a_page_shows_is_accepted(body: str, tmp_path: Path) -> None:
     request = ChatRequest.model_validate_json(body)
-    assert a_service(tmp_path).prepare(request)[0].token_ids
+    assert prepare(a_service(tmp_path), request)[0].token_ids

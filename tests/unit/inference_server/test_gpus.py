@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from inference_server.errors import ExitCode, GpuUnusable
-from inference_server.gpus import find_gpus, require_gpus
 from inference_server.options import ServerOptions, parse_options
+from inference_server.transformers_engine.gpus import find_gpus, require_gpus
 
 
 def refusal(**case: Any) -> str:

@@ -3,8 +3,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from inference_server.engine import TextStream
 from inference_server.errors import BadRequest
-from inference_server.prompts import prompt_from_messages, prompt_from_text, template_markers
+from inference_server.prompts import (
+    prompt_from_messages,
+    prompt_from_text,
+    prompt_to_continue,
+    template_markers,
+)
 
 
 @dataclass
@@ -21,12 +27,27 @@ class FakeTokenizer:
     def has_chat_template(self) -> bool:
         return bool(self.template)
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        return "".join(self.template.format(**message) for message in messages)
+    @property
+    def chat_template(self) -> str:
+        return self.template
+
+    def render(
+        self, messages: Sequence[Mapping[str, object]], tools: Sequence[Mapping[str, object]] = ()
+    ) -> str:
+        offered = "".join(f"[TOOL]{tool}" for tool in tools)
+        return offered + "".join(self.template.format(**message) for message in messages)
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         self.encoded.append((text, add_special_tokens))
         return [ord(character) for character in text]
+
+    def text_stream(
+        self, context: Sequence[int], *, clean_up: bool, keep_special: bool = False
+    ) -> TextStream:
+        raise NotImplementedError
+
+    def token_bytes(self, token_id: int) -> bytes:
+        raise NotImplementedError
 
 
 CHATML = FakeTokenizer(
@@ -86,3 +107,37 @@ def test_a_prefix_stands_before_the_prompt_and_is_not_the_users_text() -> None:
 def test_messages_need_a_template() -> None:
     with pytest.raises(BadRequest, match="no chat template"):
         prompt_from_messages([{"role": "user", "content": "Hi"}], FakeTokenizer())
+
+
+def test_a_text_to_continue_is_taken_as_it_is_even_by_a_chat_model() -> None:
+    prompt = prompt_to_continue("Once upon", CHATML)
+    assert "".join(map(chr, prompt.token_ids)) == "Once upon"
+    assert (prompt.text, prompt.templated) == ("Once upon", False)
+
+
+def test_a_text_to_continue_gets_the_begin_token_once() -> None:
+    tokenizer = FakeTokenizer(bos_token="<s>")
+    prompt_to_continue("Once", tokenizer)
+    prompt_to_continue("<s>Once", tokenizer)
+    assert tokenizer.encoded == [("Once", True), ("<s>Once", False)]
+
+
+def test_token_ids_are_taken_as_they_are() -> None:
+    prompt = prompt_to_continue([5, 6, 7], CHATML)
+    assert (prompt.token_ids, prompt.text, prompt.templated) == ((5, 6, 7), "", False)
+
+
+def test_tools_reach_the_template() -> None:
+    tokenizer = FakeTokenizer(template="{role}:{content}")
+    prompt_from_messages([{"role": "user", "content": "Hi"}], tokenizer, [{"type": "function"}])
+    assert tokenizer.encoded == [("[TOOL]{'type': 'function'}user:Hi", False)]
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "templated"),
+    [(CHATML, "Hi", True), (CHATML, "<|im_start|>user", True), (FakeTokenizer(), "Hi", False)],
+)
+def test_the_answer_of_a_chat_model_is_a_turn_of_its_own(
+    tokenizer: FakeTokenizer, text: str, templated: bool
+) -> None:
+    assert prompt_from_text(text, "", tokenizer, template_markers(tokenizer)).templated is templated

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from inference_server.protocol import ChatRequest, GenerateKwargs, range_problem
+from inference_server.http.protocol import ChatRequest, GenerateKwargs, range_problem
 
 V0_3_0_DEFAULTS = {
     "min_length": 0,

@@ -10,7 +10,7 @@ from kaito_operator.kube.client import Kube
 from kaito_operator.kube.errors import NotFound, Refused, Unavailable
 from kaito_operator.kube.events import EventRecorder
 from kaito_operator.kube.execute import Executor
-from kaito_operator.reconcile.decision import Decision, EventDraft, PodRef
+from kaito_operator.reconcile.decision import Decision, EventDraft, PodRef, PodTouch
 from kaito_operator.reconcile.drift import needs_apply
 from kaito_operator.shell.stores import Stores
 from tests.support.objects import NOW, Obj, a_pod, a_workspace
@@ -190,3 +190,27 @@ async def test_the_events_of_a_pod_are_kept_the_newest_first(bench: Bench) -> No
 async def test_a_workspace_that_went_before_its_finalizer_is_no_fault(bench: Bench) -> None:
     bench.server.errors["merge"] = NotFound(404, "gone")
     assert not await bench.execute(finalizers=())
+
+
+TOUCH = PodTouch(PodRef("ns", "p", "uid-p"), "kaito.sh/adapters", "g")
+
+
+async def test_a_pod_is_touched_after_its_list_is_applied_and_before_the_status(bench: Bench) -> None:
+    await bench.execute(apply=(a_service(),), touch=(TOUCH,), status=TOLD)
+    assert [call for call in bench.server.calls if call[0] != "get"] == [
+        ("apply", "Service"),
+        ("merge", "pods"),
+        ("status", "workspaces"),
+    ]
+
+
+async def test_no_pod_is_touched_for_a_list_that_could_not_be_applied(bench: Bench) -> None:
+    bench.server.errors["apply"] = Refused(403, "quota")
+    await bench.execute(apply=(a_service(),), touch=(TOUCH,))
+    assert "merge" not in [verb for verb, _ in bench.server.calls]
+
+
+@pytest.mark.parametrize("error", [NotFound(404, "gone"), Refused(403, "no")])
+async def test_a_pod_that_cannot_be_touched_is_let_go(bench: Bench, error: Exception) -> None:
+    bench.server.errors["merge"] = error
+    assert not await bench.execute(touch=(TOUCH,))

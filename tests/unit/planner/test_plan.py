@@ -273,3 +273,27 @@ def test_the_disk_holds_every_copy_of_the_weights_and_never_less_than_the_row_as
     for name in CATALOG:
         assert plan_of(name, volumeClaim="m").disk_bytes >= CATALOG[name].disk_gib * GIB
         assert plan_of(name).disk_bytes % GIB == 0
+
+
+def with_context(tokens: int | None, name: str = "smollm2-135m-instruct") -> Plan:
+    server = {} if tokens is None else {"contextTokens": tokens}
+    raw = {"metadata": {"name": "w"}, "inference": {"preset": {"name": name}, "server": server}}
+    return plan_workspace(Workspace.model_validate(raw), CATALOG, HERE)
+
+
+def test_the_context_that_a_workspace_names_is_planned_for() -> None:
+    plain, short = with_context(None).memory, with_context(512).memory
+    assert plain is not None
+    assert short is not None
+    assert plain.kv_cache_bytes == 16 * short.kv_cache_bytes
+    assert with_context(512).memory_request_bytes < with_context(None).memory_request_bytes
+
+
+@pytest.mark.parametrize("tokens", [8192, 10**9])
+def test_a_context_beyond_what_the_model_knows_is_not_planned_for(tokens: int) -> None:
+    assert with_context(tokens).memory == with_context(None).memory
+
+
+@pytest.mark.parametrize("tokens", [0, -5])
+def test_a_context_that_only_a_stored_object_can_have_is_planned_as_the_least(tokens: int) -> None:
+    assert with_context(tokens).memory == with_context(2).memory

@@ -18,6 +18,14 @@ def served(name: str, *, count: int = 1, private: bool = False, **options: objec
     return a_workspace(resource={"count": count}, inference={"preset": preset})
 
 
+def group_with_adapters(name: str, **options: object) -> Workspace:
+    options = options or {"volumeClaim": "llama"}
+    preset = {"name": name, "accessMode": "private", "presetOptions": options}
+    adapters = [{"source": {"name": "a", "image": "registry.example/a:1"}}]
+    inference = {"preset": preset, "adapters": adapters}
+    return a_workspace(resource={"count": 2}, inference=inference)
+
+
 def a_workspace(**parts: object) -> Workspace:
     return Workspace.model_validate({"metadata": {"name": "w", "namespace": "default"}, **parts})
 
@@ -41,6 +49,7 @@ FINE = [
     served("llama-2-7b", private=True, volumeClaim="llama"),
     served("llama-2-7b", private=True, weightsFrom="hub", modelAccessSecret="hf"),
     served("llama-2-13b", private=True, volumeClaim="llama"),
+    served("llama-2-13b", private=True, count=2, volumeClaim="llama"),
     a_workspace(inference={"template": {"spec": {"containers": [{"name": "c"}]}}}),
 ]
 
@@ -70,11 +79,7 @@ WRONG = [
         "HubTokenMissing",
         "inference.preset.presetOptions.modelAccessSecret",
     ),
-    (
-        served("llama-2-13b", private=True, count=2, volumeClaim="llama"),
-        "DistributedUnsupported",
-        "resource.count",
-    ),
+    (group_with_adapters("llama-2-13b"), "AdaptersUnsupported", "inference.adapters"),
     (a_workspace(tuning={"preset": {"name": "phi-2"}}), "TuningUnsupported", "tuning"),
     (
         a_workspace(tuning={"preset": {"name": "falcon-7b-instruct"}}),
@@ -119,15 +124,15 @@ def test_a_preset_that_is_no_base_is_told_those_that_are() -> None:
     assert "mistral-7b," in message
 
 
-def test_a_distributed_preset_is_told_how_many_gpus_one_node_needs() -> None:
-    problem = only_problem(served("llama-2-70b", private=True, count=4, volumeClaim="llama"))
-    assert "llama-2-70b on 4 nodes" in problem.message
-    assert "8 GPUs" in problem.next_action
+def test_a_group_that_is_given_adapters_is_told_to_go_without() -> None:
+    problem = only_problem(group_with_adapters("llama-2-70b"))
+    assert "llama-2-70b on 2 nodes" in problem.message
+    assert "Remove inference.adapters" in problem.next_action
 
 
 def test_all_problems_are_told_at_once() -> None:
-    found = validate(served("llama-2-13b", private=True, count=2, image=LLAMA_IMAGE), CATALOG)
-    assert [problem.reason for problem in found] == ["WeightsFormat", "DistributedUnsupported"]
+    found = validate(group_with_adapters("llama-2-13b", image=LLAMA_IMAGE), CATALOG)
+    assert [problem.reason for problem in found] == ["WeightsFormat", "AdaptersUnsupported"]
 
 
 def test_a_workspace_that_tunes_and_serves_is_told_of_both() -> None:

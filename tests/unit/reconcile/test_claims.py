@@ -15,7 +15,7 @@ def test_all_missing_claims_are_made_in_one_step() -> None:
 
 
 def test_the_workload_is_applied_beside_the_claims() -> None:
-    assert [obj["kind"] for obj in with_nodes_added().step().apply] == ["Deployment", "Service"]
+    assert [obj["kind"] for obj in with_nodes_added().step().apply] == ["ConfigMap", "Deployment", "Service"]
 
 
 def test_deciding_again_changes_nothing() -> None:

@@ -22,7 +22,7 @@ def served(world: World) -> World:
 
 def test_the_first_decision_makes_the_workload_and_the_service() -> None:
     world = smollm2()
-    assert [obj["kind"] for obj in world.step().apply] == ["Deployment", "Service"]
+    assert [obj["kind"] for obj in world.step().apply] == ["ConfigMap", "Deployment", "Service"]
 
 
 def test_the_first_decision_says_what_it_waits_for() -> None:
@@ -152,7 +152,7 @@ def test_the_child_of_an_earlier_workspace_is_waited_out() -> None:
 
 
 def refused(world: World, *, foreign: bool = False) -> None:
-    (deployment, _) = world.decide().apply
+    (_, deployment, _) = world.decide().apply
     applied_hash = deployment["metadata"]["annotations"]["kaito.sh/applied-hash"]
     refusal = Refusal("Deployment", "ws", "spec.x: Invalid value", applied_hash, world.now, foreign)
     world.refusals = {"Deployment": refusal}
@@ -162,7 +162,7 @@ def test_a_refused_write_is_told_and_not_repeated_at_once() -> None:
     world = smollm2()
     refused(world)
     decision = world.step()
-    assert [obj["kind"] for obj in decision.apply] == ["Service"]
+    assert [obj["kind"] for obj in decision.apply] == ["ConfigMap", "Service"]
     assert world.status["blockedOn"]["reason"] == "WriteRefused"
     assert "spec.x: Invalid value" in world.status["blockedOn"]["message"]
     assert decision.retry_after_s is not None

@@ -267,3 +267,23 @@ def test_the_overdue_time_is_counted_from_the_first_start() -> None:
 
 def test_nothing_is_overdue_while_nothing_runs() -> None:
     assert overdue_in_s([a_pod()], limit_s=100, now=NOW) is None
+
+
+def with_sidecar(state: Obj, *others: Obj) -> Obj:
+    pod = a_pod(initContainerStatuses=[*others, state], containerStatuses=[waiting("PodInitializing")])
+    pod["spec"]["initContainers"] = [{"name": "adapters", "restartPolicy": "Always"}]
+    return pod
+
+
+def test_a_sidecar_brings_no_weights() -> None:
+    pod = with_sidecar(running(name="adapters"))
+    assert diagnose_pod(pod, None, around()).reason.code == "PodStarting"
+    pod = with_sidecar(running(name="adapters"), a_container("weights", state=ended(0)))
+    found = diagnose_pod(pod, None, around())
+    assert (found.reason.code, found.facts["container"]) == ("WeightsArriving", "weights")
+
+
+def test_a_sidecar_that_ends_is_told_as_what_it_is() -> None:
+    pod = with_sidecar(a_container("adapters", state=ended(1, message="no space left")))
+    found = diagnose_pod(pod, None, around())
+    assert (found.reason.code, found.facts["container"]) == ("ServerCrashed", "adapters")

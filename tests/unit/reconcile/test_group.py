@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from kaito_operator.api.reasons import finding
 from kaito_operator.planner.plan import Plan
-from kaito_operator.reconcile.group import old_group
+from kaito_operator.reconcile.group import old_group, told_by_group
 from kaito_operator.reconcile.observed import ClusterFacts, Observed
 from tests.support.objects import Obj, a_pod, at
 
@@ -52,3 +53,30 @@ def test_a_pod_that_leaves_or_is_not_of_the_group_is_left_alone(change: dict[str
     found = pods_of("old")
     found[0]["metadata"].update(change)
     assert names(found, a_set()) == []
+
+
+LOST = "a process of the group is lost (Connection closed by peer); all of them restart and meet again"
+ENDS: list[tuple[str, dict[str, str], str]] = [
+    ("EngineFailed", {"detail": LOST}, "GroupRestarting"),
+    ("EngineFailed", {"detail": "the processes of the group did not meet: timed out"}, "GroupRestarting"),
+    ("ServerCrashed", {"exit_code": "0", "detail": "Completed"}, "GroupRestarting"),
+    ("EngineFailed", {"detail": "CUDA error: uncorrectable ECC"}, "EngineFailed"),
+    ("ServerCrashed", {"exit_code": "1", "detail": "Error"}, "ServerCrashed"),
+    ("OutOfMemory", {}, "OutOfMemory"),
+]
+
+
+@pytest.mark.parametrize(("code", "facts", "told"), ENDS)
+def test_a_pod_that_ended_because_another_did_is_told_as_restarting(
+    code: str, facts: dict[str, str], told: str
+) -> None:
+    facts = {"pod": "ws-1", "namespace": "ns", "name": "ws", "container": "ws", "node": "n", **facts}
+    found = told_by_group(finding(code, **facts), GROUP, "20 s")
+    assert found.reason.code == told
+    assert found.blocked == (told != "GroupRestarting")
+    assert "<" not in found.message + found.next_action
+
+
+def test_outside_a_group_every_end_is_the_pods_own() -> None:
+    own = finding("EngineFailed", detail=LOST)
+    assert told_by_group(own, Plan("preset", 1, distributed=True), "20 s") is own

@@ -10,7 +10,7 @@ import pytest
 from kaito_operator.kube.errors import Conflict, NotFound, NotLeader, Overloaded, Refused, Unavailable
 from kaito_operator.kube.execute import Executor
 from kaito_operator.reconcile.decide import Context
-from kaito_operator.reconcile.decision import Decision
+from kaito_operator.reconcile.decision import Decision, ServerAddress
 from kaito_operator.reconcile.observed import ClusterFacts
 from kaito_operator.shell.controller import Controller
 from kaito_operator.shell.heartbeat import Heartbeat
@@ -47,6 +47,16 @@ class Hands:
         return await self.then()
 
 
+class Servers:
+    """Takes down which pods are to be asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def ask(self, addresses: tuple[ServerAddress, ...]) -> None:
+        self.asked += [address.pod.name for address in addresses]
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -62,12 +72,14 @@ class Bench:
         self.hands, self.stores, self.clock = Hands(), Stores(), Clock()
         self.queue: WorkQueue[WorkspaceKey] = WorkQueue(self.clock, jitter=lambda: 1.0)
         self.metrics = Metrics()
+        self.servers = Servers()
         self.controller = Controller(
             stores=self.stores,
             queue=self.queue,
             executor=cast("Executor", self.hands),
             facts=lambda: ClusterFacts((1, 36)),
             context=lambda _: Context(load_catalog(), RUNTIME, NOW),
+            ask=self.servers.ask,
             leading=asyncio.Event(),
             synced=asyncio.Event(),
             metrics=self.metrics,
@@ -103,7 +115,7 @@ async def test_a_key_is_worked_on(bench: Bench) -> None:
     await bench.work()
     assert bench.hands.done == ["ws"]
     assert bench.results() == {"ok": 1}
-    assert [obj["kind"] for obj in bench.hands.decisions[0].apply] == ["Deployment", "Service"]
+    assert [obj["kind"] for obj in bench.hands.decisions[0].apply] == ["ConfigMap", "Deployment", "Service"]
 
 
 async def test_nothing_is_decided_from_half_a_picture(bench: Bench) -> None:
@@ -229,7 +241,7 @@ async def test_what_was_learned_is_decided_on_at_once(bench: Bench) -> None:
 async def test_a_pod_that_loads_for_too_long_is_not_looked_at_without_end(bench: Bench) -> None:
     bench.add("ws")
     await bench.work()
-    (deployment, _) = bench.hands.decisions[0].apply
+    (_, deployment, _) = bench.hands.decisions[0].apply
     template = deployment["spec"]["template"]["metadata"]
     pod = a_pod(
         template_hash=template["annotations"]["kaito.sh/template-hash"],
@@ -295,3 +307,22 @@ async def test_time_is_told_by_the_controller(bench: Bench) -> None:
     bench.add("ws")
     await bench.work()
     assert told[0].tzinfo is not None
+
+
+async def test_servers_with_adapters_are_asked_and_the_answer_decided_on_at_once(bench: Bench) -> None:
+    adapters = [{"source": {"name": "a", "image": "reg/a:1"}}]
+    inference = {"preset": {"name": "smollm2-135m-instruct"}, "adapters": adapters}
+    bench.stores.workspaces.put(a_workspace("ws", inference=inference))
+    bench.queue.add(KEY)
+    await bench.work()
+    assert bench.servers.asked == []
+    (_, deployment, _) = bench.hands.decisions[0].apply
+    template = deployment["spec"]["template"]["metadata"]
+    pod = a_pod(ready=True, template_hash=template["annotations"]["kaito.sh/template-hash"], podIP="10.0.0.1")
+    bench.stores.pods.put(pod)
+    bench.stores.index_pod(None, pod)
+    bench.queue.add(KEY)
+    bench.hands.done.clear()
+    await bench.work(turns=12)
+    assert bench.servers.asked[:1] == ["ws-1"]
+    assert len(bench.hands.done) > 1

@@ -218,7 +218,8 @@ async def test_only_labelled_children_are_asked_for(edge: Edge) -> None:
         "workspaces": None,
         "nodes": None,
         **dict.fromkeys(
-            ("deployments", "statefulsets", "services", "pods", "machines", "nodeclaims"), LABEL_WORKSPACE
+            ("deployments", "statefulsets", "services", "configmaps", "pods", "machines", "nodeclaims"),
+            LABEL_WORKSPACE,
         ),
     }
 

@@ -35,7 +35,7 @@ def wrote(number: int, resource: str = "workspaces/status", **more: Any) -> Writ
 
 
 def a_result(**changes: Any) -> Result:
-    """One Workspace with all as it should be: Deployment, Service, claim, finalizer and 4 steps."""
+    """One Workspace with all as it should be: three children, a claim, a finalizer and 4 steps."""
     good = Result(
         count=1,
         machine=Machine(2, 24, "1.36.3", "3.11.7", "2026-01-02"),
@@ -47,7 +47,7 @@ def a_result(**changes: Any) -> Result:
         steps=4,
         services=1,
         claims=1,
-        operator=dataclasses.replace(CALM, to_ready=wrote(8)),
+        operator=dataclasses.replace(CALM, to_ready=wrote(9)),
         provisioner=dataclasses.replace(CALM, to_ready=wrote(4), to_gone=wrote(2)),
         most_writes_per_claim=6,
         puts={"wsa": 1},
@@ -71,8 +71,9 @@ def test_a_good_run_breaks_nothing() -> None:
 
 
 BROKEN: list[tuple[dict[str, Any], str]] = [
-    (operator(to_ready=wrote(9)), "operator: API writes per Workspace to ready"),
+    (operator(to_ready=wrote(10)), "operator: API writes per Workspace to ready"),
     (operator(to_ready=wrote(2, "services")), "operator: writes of one child, most"),
+    (operator(to_ready=wrote(2, "configmaps")), "operator: writes of one child, most"),
     (
         {"claims": 2, "puts": {"a": 1, "b": 1}, "deletes": {"a": 1, "b": 1}},
         "operator: writes of one child, most",
@@ -136,7 +137,7 @@ def test_every_row_is_in_the_table_and_on_the_page() -> None:
 def test_a_result_can_be_written_as_json() -> None:
     found = json.loads(json.dumps(a_result().to_dict()))
     assert found["to_ready"] == {"p50": 3.0, "p90": 3.0, "p99": 3.0}
-    assert found["operator"]["to_ready"]["by_kind"] == {"patch/workspaces/status": 8}
+    assert found["operator"]["to_ready"]["by_kind"] == {"patch/workspaces/status": 9}
 
 
 def test_the_page_gets_the_figures_of_its_count_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 from tools.localcluster import containerd, dns, kubeconfig, registry
 from tools.localcluster.errors import ClusterError
 from tools.localcluster.paths import NodePaths, Paths
-from tools.localcluster.settings import bridge, node_address, pod_network, release
+from tools.localcluster.settings import CONTROL_PLANE, LOOPBACK, bridge, node_address, pod_network, release
 
 NODE = NodePaths(Path("/state/nodes/n"), Path("/run/kaito-local/n"), Path("/images"))
 
@@ -55,7 +55,7 @@ def test_containerd_works_without_the_right_to_lower_oom_scores() -> None:
 
 
 def test_a_local_registry_is_spoken_to_without_tls() -> None:
-    hosts = tomllib.loads(containerd.registry_hosts(5001))
+    hosts = tomllib.loads(containerd.registry_hosts("localhost:5001"))
     assert hosts["server"] == "http://localhost:5001"
     assert list(hosts["host"]) == ["http://localhost:5001"]
 
@@ -66,10 +66,30 @@ def test_the_longest_node_name_still_gives_a_socket_path_that_the_kernel_takes()
 
 
 def test_only_the_private_registry_asks_for_a_password() -> None:
-    assert "auth" not in yaml.safe_load(registry.configuration(5000, "/content", None))
-    private = yaml.safe_load(registry.configuration(5001, "/content", "/htpasswd"))
+    assert "auth" not in yaml.safe_load(registry.configuration(LOOPBACK, 5000, "/content", None))
+    private = yaml.safe_load(registry.configuration(LOOPBACK, 5001, "/content", "/htpasswd"))
     assert private["auth"]["htpasswd"]["path"] == "/htpasswd"
     assert private["http"]["addr"] == "127.0.0.1:5001"
+
+
+def test_pods_and_builders_get_the_same_content_by_addresses_that_nobody_outside_reaches(
+    tmp_path: Path,
+) -> None:
+    paths = Paths(tmp_path)
+    for name in ("registry-open", "registry-private"):
+        for address in (LOOPBACK, CONTROL_PLANE):
+            registry.Listening(paths, name, address, 5000, None).daemon()
+        here = yaml.safe_load((paths.config / f"{name}.yaml").read_text())
+        for_pods = yaml.safe_load((paths.config / f"{name}-for-pods.yaml").read_text())
+        assert for_pods["storage"] == here["storage"]
+        assert [c["http"]["addr"] for c in (here, for_pods)] == ["127.0.0.1:5000", "10.244.0.1:5000"]
+
+
+def test_nodes_know_every_registry_by_the_names_that_images_have(tmp_path: Path) -> None:
+    node = NodePaths(tmp_path / "state", tmp_path / "run", tmp_path / "images")
+    containerd.Containerd("a", node, tmp_path).write_configuration(1)
+    known = {path.name for path in (node.config / "registries").iterdir()}
+    assert known == {"localhost:5000", "localhost:5001", "10.244.0.1:5000", "10.244.0.1:5001"}
 
 
 def test_the_registrys_account_is_made_once_and_shows_no_password(tmp_path: Path) -> None:

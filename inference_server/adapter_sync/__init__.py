@@ -1,0 +1,1 @@
+"""The program beside the server that brings adapters from registries to its disk while it runs."""

@@ -1,0 +1,1 @@
+"""From requests to steps of the engine: queue, admission, rows, streams."""

@@ -1,0 +1,1 @@
+"""How fast the inference server is, beside the servers that one might take instead."""

@@ -6,7 +6,7 @@
     |   |-- OptionsInvalid    2   a flag or an environment variable
     |   |-- WeightsFormat     3   nothing loadable in the weights, or something is missing from them
     |   |-- WeightsUntrusted  3   the weights need Python code of their own, and that was not allowed
-    |   |-- AdapterRefused    4   an adapter is broken, of an unsupported kind or of another base model
+    |   |-- AdapterRefused    4   an adapter is broken, unsupported or of another model; it ends nothing
     |   |-- EngineFailed      5   generation is broken for good (a CUDA error)
     |   |-- AddressInUse      6   the port cannot be opened
     |   |-- ModelTooLarge     7   the weights do not fit the memory
@@ -90,7 +90,7 @@ class WeightsUntrusted(ProcessError):
 
 
 class AdapterRefused(ProcessError):
-    """An adapter is broken, of a kind that cannot be combined, or was trained on another base model."""
+    """An adapter is broken, of a kind that is not served, or of another model. It ends nothing."""
 
     exit_code = ExitCode.ADAPTER
 

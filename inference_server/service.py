@@ -31,6 +31,7 @@ from inference_server.termination import write_termination_log
 _log = logging.getLogger(__name__)
 _WARMUP_TEXT = "Hello"
 _CLOSE_S = 5.0
+_SEEDS = 2**63  # generators take no larger ones
 _CONTEXT_FOR_DECODING = 8  # tokens before the answer that decide whether it begins with a space
 
 
@@ -107,7 +108,7 @@ class Service:
                 sampling=replace(
                     sampling,
                     num_return_sequences=answers if beams else 1,
-                    seed=None if sampling.seed is None else sampling.seed + index,
+                    seed=None if sampling.seed is None else (sampling.seed + index) % _SEEDS,
                 ),
                 adapter=revision,
             )

@@ -28,7 +28,7 @@ class AdapterState(StrEnum):
     NEEDS_RESTART = "NeedsRestart"
 
 
-_REASONS: Final = {
+REASONS: Final = {
     AdapterState.REFUSED: "AdapterRefused",
     AdapterState.NOT_MERGEABLE: "AdapterNotMergeable",
     AdapterState.NEEDS_RESTART: "AdapterNeedsRestart",
@@ -48,7 +48,7 @@ class Entry:
 
     def become(self, state: AdapterState, message: str = "") -> None:
         """Go on to `state`."""
-        self.state, self.reason, self.message = state, _REASONS.get(state, ""), message
+        self.state, self.reason, self.message = state, REASONS.get(state, ""), message
 
     def body(self) -> dict[str, object]:
         """Return the entry as JSON."""

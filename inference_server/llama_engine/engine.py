@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -80,7 +81,10 @@ class LlamaEngine:
             model, tokens=tokens, sequences=rows, threads=options.cpu_threads or cpu.usable_cores()
         )
         self.context_tokens = min(context, decoder.tokens)
-        self.batch = LlamaBatch(model, decoder, self.tokenizer.eos, Matchers(model, self.tokenizer.eos))
+        matchers = Matchers(model, self.tokenizer.eos)
+        # Beside the loading: schemas are checked in the event loop, where a second is long.
+        threading.Thread(target=matchers.prepare, name="vocabulary", daemon=True).start()
+        self.batch = LlamaBatch(model, decoder, self.tokenizer.eos, matchers)
         if rows < options.rows:
             self.notes.append(f"llama.cpp generates at most {rows} answers together")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ _KEPT = 32  # compiled grammars; a request asks several times for the same one
 
 
 class Matchers:
-    """Makes matchers for one model. llguidance's view of its vocabulary takes a second: made when needed.
+    """Makes matchers for one model. llguidance's view of its vocabulary takes a second to make.
 
     `ends` are the model's end tokens, the usual one first. May be called from any thread.
     """
@@ -32,7 +33,16 @@ class Matchers:
         self._model = model
         self._ends = tuple(ends)
         self._compiled = functools.lru_cache(maxsize=_KEPT)(self._compile)
-        self._vocabulary = functools.lru_cache(maxsize=1)(self._read_vocabulary)
+        self._vocabulary: Any = None
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Read the vocabulary, if that has not happened, so that the first grammar need not wait for it."""
+        with self._lock:
+            if self._vocabulary is None:
+                self._vocabulary = lltokenizer_from_vocab(
+                    self._model.vocab, eos_token=list(self._ends) or None
+                )
 
     def make(self, grammar: Grammar) -> Matcher:
         """Return a matcher at the beginning of an answer.
@@ -44,13 +54,11 @@ class Matchers:
         return Matcher(grammar, matcher, self._model.vocabulary_size, self._ends)
 
     def _compile(self, grammar: Grammar) -> Any:  # noqa: ANN401 - the library's own object
-        matcher = LLMatcher(self._vocabulary(), compile_grammar(grammar))
+        self.prepare()
+        matcher = LLMatcher(self._vocabulary, compile_grammar(grammar))
         if matcher.is_error():
             raise unusable(grammar, matcher.get_error())
         return matcher
-
-    def _read_vocabulary(self) -> Any:  # noqa: ANN401 - the library's own object
-        return lltokenizer_from_vocab(self._model.vocab, eos_token=list(self._ends) or None)
 
 
 class Matcher:

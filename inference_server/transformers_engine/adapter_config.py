@@ -16,7 +16,7 @@ TENSORS_FILE = "adapter_model.safetensors"
 _CONFIG_BYTES = 4 * 1024**2  # the largest configs list every module of a large model
 _PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 # Settings that change what the tensors mean in ways that are not computed here, with what they are.
-_NOT_SERVED = {
+NOT_SERVED = {
     "trainable_token_indices": "trained tokens",
     "target_parameters": "parameters outside of modules",
     "layer_replication": "replicated layers",
@@ -29,7 +29,7 @@ _NOT_SERVED = {
     "velora_config": "VeLoRA",
 }
 # Starting points of training that took something out of the base's weights: without that, sums are wrong.
-_CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+CHANGED_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _require_served(name: str, content: Mapping[str, Any]) -> None:
         raise AdapterRefused(
             f"adapter {name!r} is of type {str(kind)[:64]}; only LORA adapters are served, train one"
         )
-    for key, meaning in _NOT_SERVED.items():
+    for key, meaning in NOT_SERVED.items():
         if content.get(key):
             raise AdapterRefused(
                 f"adapter {name!r} has {meaning} ({key}), which this server does not compute; "
@@ -114,7 +114,7 @@ def _require_served(name: str, content: Mapping[str, Any]) -> None:
             "would get too; train the adapter with bias: none"
         )
     start = content.get("init_lora_weights")
-    if isinstance(start, str) and start.startswith(_CHANGED_BASE):
+    if isinstance(start, str) and start.startswith(CHANGED_BASE):
         raise AdapterRefused(
             f"adapter {name!r} was begun by {start[:32]}, which changes the base model's weights; save it "
             "with path_initial_model_for_weight_conversion, which makes an ordinary LoRA of it"

@@ -1,8 +1,7 @@
 """PeftHost: adapters in peft's format on a loaded model, chosen row by row. See engine.AdapterHost.
 
-The formats, the names and the rules of combination are peft's; its layers are not used while serving. They
-replace the model's modules, spend most of a small step in Python, and have no DoRA in mixed batches
-(docs/decisions/0010-adapters-by-hooks.md has the figures).
+The format, the names and the rules of combination are peft's. Its layers are not used while serving: they are
+slower in mixed batches and have no DoRA there (docs/decisions/0011-adapters-by-hooks.md).
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ import torch
 
 from inference_server.engine import BASE, AdapterFiles, Combination
 from inference_server.errors import AdapterRefused
-from inference_server.transformers_engine.adapter_changes import Change, Chosen, Current, Site, choose
+from inference_server.transformers_engine.adapter_changes import Change
 from inference_server.transformers_engine.adapter_reader import AdapterReader, ReadAdapter
+from inference_server.transformers_engine.adapter_sites import Chosen, Current, Site, choose
 from inference_server.transformers_engine.adapter_sums import combine
 
 _log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class PeftHost:
             for change in changes.values()
             for tensor in change.tensors()
         ]
+        tensors += [tensor for site in list(self._sites.values()) for tensor in site.tensors()]
         return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
 
     def prepare(self, adapter: AdapterFiles) -> None:
@@ -111,8 +112,8 @@ class PeftHost:
     def _remove(self, revision: str) -> None:
         for path in self._loaded.pop(revision):
             site = self._sites[path]
-            site.changes.pop(revision, None)
-            if not site.changes:
+            site.take(revision)
+            if site.empty:
                 site.remove()
                 del self._sites[path]
         self._whole.pop(revision, None)
@@ -155,7 +156,7 @@ class PeftHost:
         for path, change in changes.items():
             if path not in self._sites:
                 self._sites[path] = Site(self._model.get_submodule(path), self._current)
-            self._sites[path].changes[revision] = change
+            self._sites[path].put(revision, change)
         self._loaded[revision] = changes
         if not self._routed_paths().isdisjoint(changes):
             self._exclusive.add(revision)

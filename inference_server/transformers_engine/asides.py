@@ -105,7 +105,7 @@ def _tokens(row: NewRow) -> int:
 
 @dataclass
 class _Baton:
-    """Passed to and fro between the engine's thread and that of a row."""
+    """Passed back and forth between the engine's thread and that of a row."""
 
     go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     back: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))

@@ -101,6 +101,9 @@ class TransformersBatch:
         if self._places.running:
             outcomes |= self._compute_tokens()
         self._take_pending()
+        if self._short:  # only now: rows that join know their places
+            self._short = False
+            self._too_little_memory()
         if self._stuck is not None:
             outcomes |= self._drop([self._stuck])
             self._stuck = None
@@ -160,9 +163,6 @@ class TransformersBatch:
             else:
                 twin.twins.append(place)
         self._places.join(group)
-        if self._short:
-            self._short = False
-            self._too_little_memory()
 
     def _reserved(self, rows: int, longest: int) -> bool:
         """Make room for `rows` of which one has `longest` tokens, and others that run can grow beside it."""

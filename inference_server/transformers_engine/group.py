@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from inference_server.engine import BASE
 from inference_server.errors import EngineFailed, OptionsInvalid
+from inference_server.logs import place_of
 from inference_server.transformers_engine.forward import Forward
 
 _log = logging.getLogger(__name__)
@@ -204,7 +205,8 @@ def follow(forward: Forward, group: Group) -> None:
 
 def lost(error: Exception) -> EngineFailed:
     """Return the error that ends this process, so that the whole group starts again."""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).split()) or type(error).__name__
+    _log.error("a call in the group failed", extra=place_of(error))
     text = re.sub(r"^\[\S+\] ", "", said).partition(". ")[
         0
     ]  # without the place in gloo's source, and its advice

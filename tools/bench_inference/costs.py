@@ -10,7 +10,7 @@ from time import monotonic
 from tools.bench_inference.client import ask, succeeded
 from tools.bench_inference.options import Options
 from tools.bench_inference.paths import FOLDER
-from tools.bench_inference.peers import COMPLETIONS, ours_body
+from tools.bench_inference.peers import COMPLETIONS, endless_body
 from tools.bench_inference.quiet import wait_quiet
 from tools.bench_inference.result import Costs, Machine, Memory, Streams
 from tools.bench_inference.server import Server
@@ -47,7 +47,7 @@ async def _stream(options: Options, say: Say, name: str, server: Server) -> Stre
     """Open all streams at once, and count what comes."""
     await wait_quiet(options.quiet_s, say)
     async with server:
-        body = ours_body(_PROMPT, options.stream_tokens)
+        body = endless_body(_PROMPT, options.stream_tokens)
         succeeded(await ask(server.port, COMPLETIONS, body))  # imports and caches
         before, began = server.usage().cpu_s, monotonic()
         answers = await asyncio.gather(*(ask(server.port, COMPLETIONS, body) for _ in range(options.streams)))
@@ -89,7 +89,7 @@ class _Series:
 
         async def client() -> None:
             for number in waiting:
-                body = ours_body(f"{number} {_PROMPT}", self.tokens)
+                body = endless_body(f"{number} {_PROMPT}", self.tokens)
                 answer = await ask(self.server.port, COMPLETIONS, body, leave_after=self.leave_after)
                 succeeded(answer)
 

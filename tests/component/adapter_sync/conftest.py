@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ def _serve(folder: Path, account: tuple[str, str] | None) -> Iterator[Registry]:
         )
         passwords.write_text(line.stdout)
     config = folder / "registry.yaml"
-    config.write_text(configuration(port, str(folder / "content"), str(passwords) if passwords else None))
+    config.write_text(
+        configuration(
+            IPv4Address("127.0.0.1"), port, str(folder / "content"), str(passwords) if passwords else None
+        )
+    )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([PROGRAM, "serve", str(config)], stdout=log, stderr=log)
     registry = Registry(f"127.0.0.1:{port}", account)

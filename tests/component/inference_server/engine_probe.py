@@ -31,7 +31,7 @@ from inference_server.transformers_engine.engine import TransformersEngine
 from inference_server.transformers_engine.mapped import inside, mapped_ranges
 from inference_server.transformers_engine.progress import Progress
 from inference_server.transformers_engine.weights import load_weights
-from tests.component.inference_server.tiny_gguf import write_gguf
+from tests.component.inference_server.model_gguf import write_gguf
 
 
 def options_for(folder: Path, **changed: Any) -> ServerOptions:

@@ -7,7 +7,7 @@ import pytest
 from tools.bench.usage import CLOCK_TICK_HZ
 from tools.bench_inference.options import PARTS, Options
 from tools.bench_inference.paths import PAGE
-from tools.bench_inference.peers import Field, llama_field, ours_body, torch_field
+from tools.bench_inference.peers import Field, endless_body, llama_field, ours_body, torch_field
 from tools.bench_inference.prompts import prompts
 from tools.bench_inference.quiet import Clock, busy_seconds
 from tools.bench_inference.supplies import Supplies
@@ -62,10 +62,9 @@ def test_every_server_listens_on_loopback_on_a_port_of_its_own(servers: Field) -
             assert "127.0.0.1" in peer.command
 
 
-def test_our_server_is_asked_to_go_on_to_the_limit_and_to_count() -> None:
-    body = ours_body("Tell it.", 64)
-    assert body["ignore_eos"] is True
-    assert body["stream_options"] == {"include_usage": True}
+def test_our_server_counts_its_tokens_and_an_echo_goes_on_to_the_limit() -> None:
+    assert ours_body("Tell it.", 64)["stream_options"] == {"include_usage": True}
+    assert endless_body("Tell it.", 64) == {**ours_body("Tell it.", 64), "ignore_eos": True}
 
 
 def test_the_page_has_a_place_for_every_part() -> None:

@@ -1,7 +1,7 @@
 """KAITO v0.3.0's way to serve: a handler in FastAPI's thread pool, and one `generate` for each request.
 
 No batching and no queue: requests that come together contend for the CPU. It takes the messages of /chat,
-is always greedy, and makes exactly the tokens that are asked for.
+is always greedy.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def build_app(model: Any, tokenizer: Any) -> FastAPI:  # noqa: ANN401 - transfor
             body.messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         with torch.inference_mode():
-            made = model.generate(**prompt, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
+            made = model.generate(**prompt, max_new_tokens=tokens, do_sample=False)
         new = made[0, prompt["input_ids"].shape[1] :]
         text = tokenizer.decode(new, skip_special_tokens=True)
         return {"Result": text, "usage": {"completion_tokens": len(new)}}

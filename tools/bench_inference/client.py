@@ -96,7 +96,7 @@ class _Exchange(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, ValueError) as error:
             self._break_off(f"{type(error).__name__}: {error}")
-        if self._leave_after is not None and False:
+        if self._leave_after is not None and self._answer.pieces >= self._leave_after:
             self._finish()
 
     @override

@@ -23,8 +23,10 @@ _LOOKS = 20
 """Figures of memory in one series."""
 _WARM_SHARE = 0.1
 """Part of a series that comes before its first figure: caches and pools fill."""
-_MODEL_SHARE = 50
+_MODEL_SHARE = 10
 """The model itself is asked so many times less often than the echo."""
+_ECHO_TOKENS, _MODEL_TOKENS = 16, 4
+"""Of each request of a series; what a leak of requests does not depend on."""
 
 
 async def measure(options: Options, weights: Path, say: Say) -> Costs:
@@ -37,9 +39,10 @@ async def measure(options: Options, weights: Path, say: Say) -> Costs:
         await _stream(options, say, OURS_ECHO, _echo("streams", options.token_s, options.streams)),
         await _stream(options, say, BARE, _bare(options.token_s)),
     ]
-    memory = await _memory_of(options, say, _echo("memory", 0.0, _AT_ONCE), options.many, options.cancelled)
-    few = options.many // _MODEL_SHARE, options.cancelled // _MODEL_SHARE * 5
-    memory += await _memory_of(options, say, _model(weights), *few)
+    many, cancelled = options.many, options.cancelled
+    memory = await _memory_of(say, _echo("memory", 0.0, _AT_ONCE), many, cancelled, _ECHO_TOKENS)
+    few = many // _MODEL_SHARE, cancelled // _MODEL_SHARE
+    memory += await _memory_of(say, _model(weights), *few, _MODEL_TOKENS)
     return Costs(Machine.here(), streams, memory)
 
 
@@ -98,9 +101,9 @@ class _Series:
                 group.create_task(client())
 
 
-async def _memory_of(options: Options, say: Say, server: Server, many: int, cancelled: int) -> list[Memory]:
+async def _memory_of(say: Say, server: Server, many: int, cancelled: int, tokens: int) -> list[Memory]:
     async with server:
-        whole = _Series(server, say, tokens=16, leave_after=None)
+        whole = _Series(server, say, tokens, leave_after=None)
         left = _Series(server, say, tokens=1000, leave_after=3)
         return [await whole.run("requests", many), await left.run("cancelled requests", cancelled)]
 

@@ -1,5 +1,6 @@
 """The benchmark's client and its servers as processes, on loopback."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -32,7 +33,8 @@ async def test_every_token_of_every_stream_is_counted_and_timed(tmp_path: Path) 
 
 async def test_a_client_that_leaves_takes_no_more(tmp_path: Path) -> None:
     async with bare(tmp_path) as server:
-        answer = await ask(server.port, COMPLETIONS, ours_body("a", 100_000), leave_after=3)
+        async with asyncio.timeout(20):
+            answer = await ask(server.port, COMPLETIONS, ours_body("a", 100_000), leave_after=3)
         assert 3 <= answer.pieces < 1000
         assert answer.finish is None
         assert (await get(server.port, "/healthz")).status == 200

@@ -21,6 +21,7 @@ from tests.component.inference_server.process import wait_for
 
 pytestmark = pytest.mark.component
 NODES = 2
+PROMPTS = ["What is the capital of France?", "Name three colours.", "How do I boil an egg?"]
 
 
 def free_port() -> int:
@@ -32,11 +33,11 @@ def free_port() -> int:
 class Node:
     """One torchrun with one process, as a pod has it."""
 
-    def __init__(self, rank: int, meeting: int, folder: Path, log: Path) -> None:
+    def __init__(self, rank: int, size: int, meeting: int, folder: Path, log: Path) -> None:
         self.port = free_port()
         self.log = log
         log.touch()
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={NODES}", "--nproc-per-node=1"]
+        command = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={size}", "--nproc-per-node=1"]
         command += [f"--node-rank={rank}", "--master-addr=localhost", f"--master-port={meeting}"]
         command += ["--module", "inference_server", "--model", str(folder), "--dtype", "float32"]
         command += ["--served-model-name", "tiny", "--port", str(self.port), "--cpu-threads", "1"]
@@ -61,12 +62,13 @@ class Node:
         return httpx.post(f"http://127.0.0.1:{self.port}/chat", json=body, trust_env=False, timeout=60)
 
 
-@pytest.fixture
-def nodes(made: Tiny, tmp_path: Path) -> Iterator[list[Node]]:
+@contextlib.contextmanager
+def group(folder: Path, size: int, logs: Path) -> Iterator[list[Node]]:
+    """Start `size` nodes, wait until they are ready, and leave nothing of them."""
     meeting = free_port()
-    started = [Node(rank, meeting, made.folder / "model", tmp_path / f"log-{rank}") for rank in range(NODES)]
+    started = [Node(rank, size, meeting, folder, logs / f"log-{size}-{rank}") for rank in range(size)]
     try:
-        wait_for(lambda: all(node.health() == 200 for node in started), 120, "both are ready")
+        wait_for(lambda: all(node.health() == 200 for node in started), 200, "all are ready")
         yield started
     finally:
         for node in started:
@@ -77,6 +79,26 @@ def nodes(made: Tiny, tmp_path: Path) -> Iterator[list[Node]]:
             for worker in workers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
+
+
+@pytest.fixture
+def nodes(made: Tiny, tmp_path: Path) -> Iterator[list[Node]]:
+    with group(made.folder / "model", NODES, tmp_path) as started:
+        yield started
+
+
+@pytest.mark.timeout(600)
+def test_three_processes_say_what_one_says_on_a_real_model(smollm2: Path, tmp_path: Path) -> None:
+    said = {}
+    for size in (1, 3):  # SmolLM2 has 3 heads of keys and values
+        with group(smollm2, size, tmp_path) as members:
+            asked = [
+                members[0].ask(prompt=prompt, generate_kwargs={"do_sample": False, "max_new_tokens": 16})
+                for prompt in PROMPTS
+            ]
+            said[size] = [answer.json()["Result"] for answer in asked]
+    assert said[3] == said[1]
+    assert "Paris" in said[1][0]
 
 
 def test_two_processes_say_what_one_says_and_both_end_when_one_is_lost(nodes: list[Node], made: Tiny) -> None:

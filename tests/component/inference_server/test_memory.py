@@ -17,7 +17,8 @@ MIB = 1024**2
 ANSWERED, LEFT = 2000, 300
 WARM_UP = 500  # allocators and caches fill during the first requests
 MAY_GROW = 3 * MIB  # to keep the answers with their tokens would be more
-MAY_GROW_WITH_LEAVERS = 6 * MIB  # hundreds are there at once, so allocators differ; to keep them would be 11
+ROUNDS = 4
+MAY_GROW_WITH_LEAVERS = 16 * MIB  # to keep them would be 11 a round
 
 
 @pytest.fixture
@@ -77,13 +78,14 @@ async def test_memory_is_flat_over_300_clients_that_leave_and_nothing_goes_on_fo
 ) -> None:
     await answer(server.url, WARM_UP)
     with server.client() as client:
-        for _ in range(2):  # until the allocator has had as many at once as it will
+        after: list[int] = []
+        for _ in range(2 * ROUNDS):
             leave(server.url, LEFT)
-            wait_for(lambda: depth(client) == 0, 10, "the first are gone")
-        before = server.resident_bytes()
-        leave(server.url, LEFT)
-        wait_for(lambda: depth(client) == 0, 10, "all are gone")
-        assert server.resident_bytes() - before < MAY_GROW_WITH_LEAVERS
+            wait_for(lambda: depth(client) == 0, 20, "all are gone")
+            after.append(server.resident_bytes())
+        # How many are there at once differs from round to round, and so does what the allocator holds. What
+        # is kept for good lifts the lowest of the later rounds too, by four rounds of it.
+        assert min(after[ROUNDS:]) - min(after[:ROUNDS]) < MAY_GROW_WITH_LEAVERS
         assert client.post("/chat", json={"prompt": "still here"}).json() == {"Result": "still here"}
     seen = [line for line in server.lines if line.get("code") == 499]
     assert len(seen) > LEFT // 2  # most were accepted before their client left

@@ -10,18 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.operator import CHECKOUT
-
 pytestmark = [pytest.mark.component, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def smollm2() -> Path:
-    """The folder with the model's weights, which the testbed makes."""
-    described = CHECKOUT / ".local" / "testbed.json"
-    if not described.exists():
-        pytest.skip("no weights: run `make test`, or `python -m tools.testbed up` once")
-    return Path(json.loads(described.read_text())["weights_folder"]) / "weights"
 
 
 @pytest.fixture(scope="module")

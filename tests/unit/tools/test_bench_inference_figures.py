@@ -53,8 +53,8 @@ def test_a_figure_is_the_median_of_its_runs() -> None:
 
 
 def test_a_ratio_compares_within_each_run_so_that_a_slow_minute_slows_both() -> None:
-    ours = [sample(1, 100), sample(2, 10), sample(3, 100)]
-    theirs = [sample(1, 50), sample(2, 5), sample(3, 50)]
+    ours = [sample(1, 100), sample(2, 10), sample(3, 30)]
+    theirs = [sample(1, 50), sample(2, 5), sample(3, 15)]
     found = Sides(MACHINE, 64, {("a", 1): ours, ("b", 1): [theirs[1], theirs[0], theirs[2]]})
     assert found.ratio("a", "b", 1) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from inference_server.llama_engine.tokenizer import LlamaTokenizer
 
 _log = logging.getLogger(__name__)
+# For how many turns of a loop llama.cpp's threads wait for each other awake; then they sleep. The default of
+# 300,000 is longer than the work: where another process wants a core too, a token takes 20 times as long.
+_SPIN, _SPINS = "GOMP_SPINCOUNT", "300"
+_WAIT_POLICY = "OMP_WAIT_POLICY"  # says the same in other words, and wins
 _NO_LIBRARY = (
     "llama-cpp-python, which --engine llama needs, cannot be imported; "
     "use the runtime image, or install locks/llama.txt, or serve with --engine transformers"
@@ -43,6 +48,8 @@ class LlamaEngine:
         """Check the files, import the library, map the weights, and take memory for keys and values."""
         files = gguf_files(self._options.model)
         report(Phase.LIBRARIES)
+        if _WAIT_POLICY not in os.environ:
+            os.environ.setdefault(_SPIN, _SPINS)
         try:
             import llama_cpp
         except (ImportError, RuntimeError, OSError) as error:  # it raises each of them for its shared library

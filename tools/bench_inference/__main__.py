@@ -1,8 +1,10 @@
 """`python -m tools.bench_inference`: the inference server beside the servers that one might take instead."""
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +38,7 @@ def main() -> int:
     except (BenchError, ImageError) as error:
         progress.print(f"[red]bench-inference:[/red] {error}")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         progress.print("bench-inference: interrupted; the servers are stopped")
         return 130
     if asked.json:
@@ -60,6 +62,10 @@ def _measure(options: Options) -> dict[str, Found]:
 
 
 async def _part(part: str, options: Options, supplies: Supplies) -> Found:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - this runs in one
+    # Without it the servers would outlive a run that is told to end.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     cores = len(os.sched_getaffinity(0))
     if part == "torch":
         return await Measuring(options, torch_field(supplies), _say).run()

@@ -195,6 +195,11 @@ class Memory:
         return self.rss_mib[-1] - self.rss_mib[0]
 
     @property
+    def late_mib(self) -> float:
+        """From the middle figure to the last: a leak goes on, what only fills up does not."""
+        return self.rss_mib[-1] - self.rss_mib[len(self.rss_mib) // 2]
+
+    @property
     def kib_per_1000(self) -> float:
         """Slope of the straight line nearest to all figures, in KiB per 1,000 requests."""
         middle_x, middle_y = sum(self.done) / len(self.done), sum(self.rss_mib) / len(self.rss_mib)

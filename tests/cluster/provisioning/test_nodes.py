@@ -75,7 +75,8 @@ def test_a_node_that_exists_is_used_before_one_is_asked_for(scene: Scene, own_no
     assert scene.claims() == []
     workspace = scene.api.get("workspaces", scene.namespace, "ws")
     assert workspace["metadata"].get("finalizers", []) == [], "nothing is to be let go of"
-    assert scene.condition("MachineReady") == ("True", "installNodePluginsSuccess")
+    ready = ("True", "installNodePluginsSuccess")
+    eventually(lambda: scene.condition("MachineReady") == ready, what=scene.words)
 
     # A second replica finds no second node, and so one is asked for.
     scene.api.merge("workspaces", scene.namespace, "ws", {"resource": {"count": 2}})

@@ -123,6 +123,13 @@ def test_memory_has_a_slope() -> None:
     growing = Memory("a", "requests", [0, 1000, 2000], [10.0, 11.0, 12.0])
     assert growing.kib_per_1000 == pytest.approx(1024.0)
     assert growing.growth_mib == 2.0
+    assert Memory("a", "requests", [0, 1000, 2000], [10.0, 15.0, 15.5]).late_mib == 0.5
+
+
+def test_a_models_memory_is_told_and_not_judged() -> None:
+    memory = [Memory("ours, SmolLM2", "requests", [0, 100, 200], [1100.0, 1150.0, 1155.7])]
+    (judged,) = rows("costs", dataclasses.replace(costs(), streams=[], memory=memory))
+    assert (judged.value, judged.verdict) == ("1100.0 to 1155.7 MiB, second half +5.7 MiB", "")
 
 
 @pytest.mark.parametrize("part", ["torch", "costs"])

@@ -36,6 +36,7 @@ _CODES: Final[Mapping[str, str]] = {
     "Loading": "AdapterLoading",
     "NotMergeable": "AdapterNotMergeable",
 }
+_SETTLED_WELL: Final = frozenset({"Loaded", "NotMergeable"})
 _OF_THE_SIDECAR: Final = frozenset({"AdapterImageNotFound", "AdapterImageBad", "AdapterTooLarge"})
 MOST_TOLD: Final = 64
 """As in the CRD; v0.3.0 stored any number."""
@@ -48,6 +49,7 @@ class Scene:
     Attributes:
         told: the entries of the present status, by name.
         ready: pods of the present template that answer.
+        rolling: pods of an earlier template, or pods that leave, answer beside them.
     """
 
     owner: ObjectMeta
@@ -55,6 +57,7 @@ class Scene:
     generation: str
     told: Mapping[str, AdapterStatus]
     ready: Sequence[Obj]
+    rolling: bool
     observed: Observed
 
 
@@ -76,6 +79,9 @@ def _entry(adapter: WantedAdapter, scene: Scene) -> AdapterStatus:
         return told if told and same else _put(adapter, scene, "Pending", "")
     if said.state == "Denied" and not given_up and adapter.name in scene.in_pod.names:
         return _put(adapter, scene, "NeedsRestart", said.message, said)
+    if scene.rolling and adapter.name in scene.in_pod.names and said.state in _SETTLED_WELL:
+        # A question may still go to a pod that was made without it.
+        return _put(adapter, scene, "NeedsRestart", "the pods without it are leaving.", said)
     return _put(adapter, scene, said.state, said.message, said)
 
 

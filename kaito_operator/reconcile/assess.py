@@ -61,6 +61,11 @@ def replicas_of(observed: Observed, template_hash: str) -> Replicas:
     return Replicas(**{role: tuple(group) for role, group in groups.items()})
 
 
+def has_older(replicas: Replicas, template_hash: str) -> bool:
+    """Say whether pods of an earlier template may still answer, those that leave included."""
+    return bool(replicas.older) or any(not pods.is_current(pod, template_hash) for pod in replicas.leaving)
+
+
 def _role(pod: Obj, template_hash: str, lost_nodes: frozenset[str]) -> _Role | None:
     """What the pod means; None when it means nothing any more."""
     # A lost node's pods keep their last word for minutes.

@@ -23,7 +23,7 @@ from kaito_operator.planner.validate import Problem, validate
 from kaito_operator.reconcile import nodes
 from kaito_operator.reconcile.adapter_status import Scene, adapter_statuses
 from kaito_operator.reconcile.adapters import decide_in_pod, questions
-from kaito_operator.reconcile.assess import assess, replicas_of, stuck_pods, surroundings
+from kaito_operator.reconcile.assess import assess, has_older, replicas_of, stuck_pods, surroundings
 from kaito_operator.reconcile.children import apply_children
 from kaito_operator.reconcile.context import Context
 from kaito_operator.reconcile.decision import Decision, earliest
@@ -99,9 +99,10 @@ def _serve(workspace: Workspace, raw: Obj, observed: Observed, context: Context)
     nodes_step = provision(workspace, plan, source, observed, context)
     around = surroundings(workspace, plan, observed, source, context.now)
     truth = assess(workspace, plan, plan_status(plan, way), rendered, around, observed, nodes_step.finding)
-    ready = replicas_of(observed, rendered.template_hash).ready
+    replicas = replicas_of(observed, rendered.template_hash)
+    ready, rolling = replicas.ready, has_older(replicas, rendered.template_hash)
     told = {a.name: a for a in workspace.status.adapters} if workspace.status else {}
-    scene = Scene(workspace.metadata, in_pod, rendered.adapters_generation, told, ready, observed)
+    scene = Scene(workspace.metadata, in_pod, rendered.adapters_generation, told, ready, rolling, observed)
     truth = replace(truth, claims=nodes_step.step.records, nodes=_added_nodes(nodes_step, context.runtime))
     truth = replace(truth, adapters=adapter_statuses(wanted, scene))
     children = apply_children(workspace, rendered, observed, context.now)

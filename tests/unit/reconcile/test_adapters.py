@@ -245,6 +245,24 @@ def test_what_the_server_cannot_get_by_itself_comes_into_the_pod_and_stays(state
     assert world.decide().apply == ()
 
 
+def test_an_adapter_in_the_pod_is_loaded_once_no_pod_without_it_answers() -> None:
+    world = served(POET)
+    old = world.pods[0]
+    says(world, "Denied", message="401")
+    world.step()
+    new = a_server(world, "ws-2")
+    world.pods = [old, new]
+    says(world)
+    world.step()
+    assert adapters_told(world) == {"poet": "NeedsRestart"}
+    old["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.step()
+    assert adapters_told(world) == {"poet": "NeedsRestart"}
+    world.pods = [new]
+    world.step()
+    assert adapters_told(world) == {"poet": "Loaded"}
+
+
 @pytest.mark.parametrize(("tries", "in_pod"), [(0, False), (3, False), (4, True)])
 def test_a_registry_that_only_the_node_reaches_brings_the_adapter_into_the_pod(
     tries: int, in_pod: bool
